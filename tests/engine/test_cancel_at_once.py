@@ -1,4 +1,4 @@
-"""A cancel between what a provider has said and its commit."""
+"""A cancel before the first events of a provider are committed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Slow(MemoryStore):
         return await super().append(appends)
 
 
-async def test_an_answer_that_the_store_has_not_heard_of_is_cancelled_at_its_provider(puppet: Puppet) -> None:
+async def test_cancel_before_first_append_cancels_response_at_provider(puppet: Puppet) -> None:
     store = Slow()
     engine = Engine(store=store, providers=puppet, server="here", limits=LIMITS)
     await engine.open()

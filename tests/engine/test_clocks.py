@@ -1,4 +1,4 @@
-"""Clocks that jump: waits of a running server last as long as they were meant to, and no jump deletes an answer."""
+"""Clocks that jump: waits of a running server keep their length, and no jump deletes an answer."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ async def waits_of(engine: Engine, job: Job) -> list[Waiting]:
 
 
 @pytest.mark.parametrize("seconds", [-60.0, -HOUR, -3 * HOUR, -400 * DAY])
-async def test_clock_set_back_does_not_prolong_a_wait(
+async def test_clock_set_back_does_not_prolong_wait(
     engine: Engine, puppet: Puppet, clock: FakeClock, seconds: float
 ) -> None:
     job = await put_off(engine, puppet)
@@ -96,7 +96,7 @@ async def test_clock_set_back_does_not_prolong_a_wait(
 
 
 @pytest.mark.parametrize("seconds", [60.0, HOUR, 3 * HOUR, 400 * DAY])
-async def test_clock_set_forward_does_not_shorten_a_wait(
+async def test_clock_set_forward_does_not_shorten_wait(
     engine: Engine, puppet: Puppet, clock: FakeClock, seconds: float
 ) -> None:
     await put_off(engine, puppet)
@@ -108,9 +108,7 @@ async def test_clock_set_forward_does_not_shorten_a_wait(
     assert (await puppet.call()).job.attempt == 2
 
 
-async def test_stored_time_and_log_of_a_wait_follow_the_wall_clock(
-    engine: Engine, puppet: Puppet, clock: FakeClock
-) -> None:
+async def test_stored_time_and_log_of_wait_follow_wall_clock(engine: Engine, puppet: Puppet, clock: FakeClock) -> None:
     job = await put_off(engine, puppet)
     assert job.not_before is not None
     clock.jump(-HOUR)
@@ -125,16 +123,14 @@ async def test_stored_time_and_log_of_a_wait_follow_the_wall_clock(
     assert len(await waits_of(engine, job)) == 2  # said once
 
 
-async def test_clock_that_is_slewed_changes_nothing(engine: Engine, puppet: Puppet, clock: FakeClock) -> None:
+async def test_slewed_clock_changes_nothing(engine: Engine, puppet: Puppet, clock: FakeClock) -> None:
     job = await put_off(engine, puppet)
     clock.jump(0.4)
     await pass_time(clock, 60)
     assert len(await waits_of(engine, job)) == 1
 
 
-async def test_many_small_steps_of_the_clock_are_one_large_step(
-    engine: Engine, puppet: Puppet, clock: FakeClock
-) -> None:
+async def test_many_small_clock_steps_count_as_one_large_step(engine: Engine, puppet: Puppet, clock: FakeClock) -> None:
     await put_off(engine, puppet)
     for _ in range(90):
         clock.jump(0.3)
@@ -144,7 +140,7 @@ async def test_many_small_steps_of_the_clock_are_one_large_step(
     assert len(puppet.calls) == 2
 
 
-async def test_wait_that_ends_while_the_machine_sleeps_is_over_when_it_wakes(
+async def test_wait_that_ends_during_suspend_is_over_after_wake_up(
     engine: Engine, puppet: Puppet, clock: FakeClock
 ) -> None:
     await put_off(engine, puppet)
@@ -155,7 +151,7 @@ async def test_wait_that_ends_while_the_machine_sleeps_is_over_when_it_wakes(
     assert (await puppet.call()).job.attempt == 2
 
 
-async def test_job_that_was_cancelled_or_deleted_while_it_waited_is_forgotten(
+async def test_wait_of_cancelled_or_deleted_job_is_not_corrected(
     engine: Engine, puppet: Puppet, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     cancelled = await put_off(engine, puppet)
@@ -173,7 +169,7 @@ async def test_job_that_was_cancelled_or_deleted_while_it_waited_is_forgotten(
     assert [record.levelname for record in caplog.records] == ["WARNING"]  # the clock has jumped
 
 
-async def test_wait_that_is_written_while_the_clock_jumps_is_corrected(
+async def test_wait_written_during_clock_jump_is_corrected(
     engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     real = store.append
@@ -193,7 +189,7 @@ async def test_wait_that_is_written_while_the_clock_jumps_is_corrected(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count it in their ordinary monotonic clock")
-def test_system_clock_counts_the_time_that_the_machine_sleeps() -> None:
+def test_system_clock_includes_suspended_time() -> None:
     assert SystemClock().monotonic() == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=30.0)
 
 
@@ -208,7 +204,7 @@ async def left_waiting(store: MemoryStore, until: float) -> Job:
     return await store.job(OWNER, job.id)
 
 
-async def test_wait_of_an_earlier_server_ends_when_its_wall_time_has_come(
+async def test_wait_of_earlier_server_ends_at_its_wall_time(
     engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     await left_waiting(store, START + HOUR)
@@ -218,7 +214,7 @@ async def test_wait_of_an_earlier_server_ends_when_its_wall_time_has_come(
     assert (await puppet.call()).job.id == "job-0001"
 
 
-async def test_wait_of_an_earlier_server_ends_when_what_was_left_of_it_has_passed(
+async def test_wait_of_earlier_server_ends_after_its_remaining_time(
     engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     await left_waiting(store, START + 100)
@@ -230,7 +226,7 @@ async def test_wait_of_an_earlier_server_ends_when_what_was_left_of_it_has_passe
     assert (await puppet.call()).job.id == "job-0001"
 
 
-async def test_adopted_job_is_tried_at_once_though_the_clock_is_set_back(
+async def test_adopted_job_is_attempted_at_once_although_clock_is_set_back(
     engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     await store.submit(
@@ -272,7 +268,7 @@ async def read(store: MemoryStore, job_id: str, ago: float) -> None:
     await store.mark_read(factories.OWNER, "", ids=None, at=START - ago)
 
 
-async def test_clock_set_forward_deletes_nothing_for_a_day(opened: MemoryStore) -> None:
+async def test_clock_set_forward_deletes_nothing_for_one_day(opened: MemoryStore) -> None:
     clock = Hurried()
     keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention())
     await read(opened, "job-read", DAY)
@@ -289,7 +285,7 @@ async def test_clock_set_forward_deletes_nothing_for_a_day(opened: MemoryStore) 
         clock.advance(HOUR)
 
 
-async def test_clock_that_stays_set_forward_counts_after_a_day(opened: MemoryStore) -> None:
+async def test_clock_that_stays_set_forward_counts_after_one_day(opened: MemoryStore) -> None:
     clock = Hurried()
     keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention())
     await read(opened, "job-read", DAY)
@@ -306,7 +302,7 @@ async def test_clock_that_stays_set_forward_counts_after_a_day(opened: MemorySto
     assert keeper.warnings == ()
 
 
-async def test_clock_set_forward_does_not_make_what_was_just_read_old(opened: MemoryStore) -> None:
+async def test_clock_set_forward_does_not_age_recently_read_answer(opened: MemoryStore) -> None:
     clock = Hurried()
     keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention(max_database_bytes=1))
     await read(opened, "job-just-read", 60)
@@ -314,7 +310,7 @@ async def test_clock_set_forward_does_not_make_what_was_just_read_old(opened: Me
     assert await keeper.prune() == Deleted()
 
 
-async def test_clock_set_back_does_not_stop_the_hourly_look(opened: MemoryStore) -> None:
+async def test_clock_set_back_does_not_stop_hourly_pruning(opened: MemoryStore) -> None:
     clock = FakeClock()
     keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention(max_database_bytes=1))
     looking = asyncio.create_task(keeper.run())
@@ -399,7 +395,7 @@ steps = st.one_of(
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.lists(steps, min_size=3, max_size=15))
-def test_no_job_is_tried_before_its_delay_or_much_later_with_any_clock(
+def test_no_attempt_starts_before_delay_or_much_later_with_any_clock(
     played: list[tuple[str, float]],
 ) -> None:
     async def play() -> None:

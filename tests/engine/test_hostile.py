@@ -1,4 +1,4 @@
-"""Bugs that a review found, each as the test that failed first."""
+"""Regression tests for bugs that a review found."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def tick(times: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_stop_is_told_as_a_stop_and_not_as_a_deletion(puppet: Puppet) -> None:
+async def test_close_ends_running_log_and_follower_of_queued_job_gets_unavailable(puppet: Puppet) -> None:
     engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here", limits=Limits(max_running=1))
     await engine.open()
     running, _ = await engine.jobs.submit(OWNER, spec())
@@ -47,7 +47,7 @@ async def test_a_stop_is_told_as_a_stop_and_not_as_a_deletion(puppet: Puppet) ->
         await followers[1]
 
 
-async def test_text_and_cursor_of_an_answer_are_of_one_moment(
+async def test_text_and_cursor_of_answer_are_consistent(
     engine: Engine, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
@@ -66,7 +66,7 @@ async def test_text_and_cursor_of_an_answer_are_of_one_moment(
     assert answer.text == "one "
 
 
-async def test_a_batch_that_is_lost_leaves_no_hole(
+async def test_failed_append_leaves_no_gap(
     engine: Engine, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, calls = store.append, 0
@@ -89,7 +89,7 @@ async def test_a_batch_that_is_lost_leaves_no_hole(
     assert (job.status, (await engine.jobs.answer(OWNER, job.id))[1].text) == ("failed", "one ")
 
 
-async def test_a_claim_that_breaks_does_not_stop_later_ones(puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failing_claim_does_not_stop_later_claims(puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
     store, clock = MemoryStore(server="here"), FakeClock()
     engine = Engine(store=store, providers=puppet, server="here", clock=clock)
     await engine.open()
@@ -104,9 +104,7 @@ async def test_a_claim_that_breaks_does_not_stop_later_ones(puppet: Puppet, monk
     await engine.close()
 
 
-async def test_a_stop_with_a_store_that_cannot_be_written_still_stops(
-    puppet: Puppet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_close_succeeds_although_store_cannot_be_written(puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryStore(server="here")
     engine = Engine(store=store, providers=puppet, server="here")
     await engine.open()
@@ -122,7 +120,7 @@ async def test_a_stop_with_a_store_that_cannot_be_written_still_stops(
     assert call.closed.is_set()
 
 
-async def test_a_claim_under_way_at_the_stop_leaves_no_running_job(
+async def test_claim_in_progress_at_close_leaves_no_running_job(
     puppet: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = MemoryStore(server="here")
@@ -155,7 +153,7 @@ async def test_a_claim_under_way_at_the_stop_leaves_no_running_job(
     assert statuses == {job.id: "interrupted"}
 
 
-async def test_a_gap_that_could_not_be_read_once_is_read_later(puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failed_read_of_gap_is_repeated(puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
     store, clock = Foreign(server="here"), FakeClock()
     engine = Engine(store=store, providers=puppet, server="here", clock=clock)
     await engine.open()
@@ -191,7 +189,7 @@ class Foreign(MemoryStore):
         return self._without_events()
 
 
-async def test_a_resubmitted_id_is_another_job_for_its_followers(engine: Engine, puppet: Puppet) -> None:
+async def test_followers_of_deleted_job_do_not_get_new_job_of_same_id(engine: Engine, puppet: Puppet) -> None:
     first, _ = await engine.jobs.submit(OWNER, spec(), "the-same-id")
     (await puppet.call()).say("old")
     await shown(engine, first.id, "old")
@@ -206,7 +204,7 @@ async def test_a_resubmitted_id_is_another_job_for_its_followers(engine: Engine,
             await anext(stuck)
 
 
-async def test_recovery_never_ends_a_new_job_of_the_same_id(puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_recovery_never_ends_new_job_of_same_id(puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> None:
     store, clock = MemoryStore(server="here"), FakeClock()
     engine = Engine(store=store, providers=puppet, server="here", clock=clock)
     await engine.open()
@@ -225,7 +223,7 @@ async def test_recovery_never_ends_a_new_job_of_the_same_id(puppet: Puppet, monk
     await engine.close()
 
 
-async def test_deleting_one_turn_of_a_thread_loses_only_that_turn(engine: Engine, puppet: Puppet) -> None:
+async def test_deleting_one_turn_removes_only_that_turn_from_history(engine: Engine, puppet: Puppet) -> None:
     for prompt, said in (("a", "A"), ("b", "B")):
         job, _ = await engine.jobs.submit(OWNER, spec(prompt, thread="t"))
         (await puppet.call()).say(said).finish()
@@ -241,24 +239,24 @@ async def test_deleting_one_turn_of_a_thread_loses_only_that_turn(engine: Engine
     call.finish()
 
 
-async def test_a_huge_prompt_has_a_short_title_at_once(engine: Engine, puppet: Puppet) -> None:
+async def test_huge_prompt_has_title_from_its_beginning(engine: Engine, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec("word " * 1_000_000))
     assert job.spec.title.startswith("word word")
     await puppet.call()
 
 
 PIECES: dict[str, Callable[[int], ProviderEvent]] = {
-    "words": lambda _: Delta(channel="text", text="a"),
-    "nothing": lambda _: Delta(channel="text", text=""),
-    "thoughts": lambda _: Delta(channel="reasoning", text="a"),
-    "pages": lambda number: Citation(url=f"https://x.example/{number}", title="A page"),
-    "tools": lambda number: ToolCall(id=str(number), name="look", arguments="{}"),
-    "counts": lambda number: Usage(input_tokens=number),
+    "text": lambda _: Delta(channel="text", text="a"),
+    "empty text": lambda _: Delta(channel="text", text=""),
+    "reasoning": lambda _: Delta(channel="reasoning", text="a"),
+    "citations": lambda number: Citation(url=f"https://x.example/{number}", title="A page"),
+    "tool calls": lambda number: ToolCall(id=str(number), name="look", arguments="{}"),
+    "usage": lambda number: Usage(input_tokens=number),
 }
 
 
 @pytest.mark.parametrize("of_what", PIECES)
-async def test_answer_of_any_parts_has_an_end(puppet: Puppet, of_what: str) -> None:
+async def test_answer_of_many_small_events_fails_as_too_long(puppet: Puppet, of_what: str) -> None:
     limits = Limits(max_answer_bytes=10_000)
     engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
     await engine.open()
@@ -277,15 +275,15 @@ async def test_answer_of_any_parts_has_an_end(puppet: Puppet, of_what: str) -> N
 
 
 UNSTORABLE: dict[str, BaseException] = {
-    "half a character": ProviderError("The answer \ud800"),
-    "a number as its code": ProviderError("It broke.", code=5),  # type: ignore[arg-type]
-    "no words": ProviderError(None),  # type: ignore[arg-type]
-    "a cancel that nobody asked for": asyncio.CancelledError(),
+    "lone surrogate": ProviderError("The answer \ud800"),
+    "integer code": ProviderError("It broke.", code=5),  # type: ignore[arg-type]
+    "no message": ProviderError(None),  # type: ignore[arg-type]
+    "unrequested cancellation": asyncio.CancelledError(),
 }
 
 
 @pytest.mark.parametrize("of_what", UNSTORABLE)
-async def test_an_error_that_cannot_be_stored_ends_its_job_all_the_same(puppet: Puppet, of_what: str) -> None:
+async def test_unstorable_error_still_ends_job(puppet: Puppet, of_what: str) -> None:
     engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here")
     await engine.open()
     job, _ = await engine.jobs.submit(OWNER, spec())
@@ -297,7 +295,7 @@ async def test_an_error_that_cannot_be_stored_ends_its_job_all_the_same(puppet: 
     await engine.close()
 
 
-async def test_a_pause_that_cannot_be_stored_ends_its_job_all_the_same(puppet: Puppet) -> None:
+async def test_unstorable_retry_delay_still_ends_job(puppet: Puppet) -> None:
     engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here")
     await engine.open()
     job, _ = await engine.jobs.submit(OWNER, spec())

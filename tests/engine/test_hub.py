@@ -1,4 +1,4 @@
-"""Followers: no gap, no double, wherever they begin and however slowly they read."""
+"""Followers receive events without gap or duplicate, from any cursor and at any pace."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def numbers(engine: Engine, job_id: str, after: int, pauses: random.Random
 
 @pytest.mark.parametrize("ring", [64, 2_000, 256 * 1024])
 @pytest.mark.parametrize("seed", range(4))
-async def test_followers_that_come_and_read_whenever_see_every_event_once(
+async def test_followers_receive_every_event_once_from_any_cursor_at_any_pace(
     engine: Engine, puppet: Puppet, monkeypatch: pytest.MonkeyPatch, ring: int, seed: int
 ) -> None:
     monkeypatch.setattr(hub, "RING_BYTES", ring)
@@ -51,7 +51,7 @@ async def test_followers_that_come_and_read_whenever_see_every_event_once(
         assert await follower == list(range(after + 1, tail + 1))
 
 
-async def test_a_follower_at_the_tail_of_a_closed_log_is_told_so_at_once(engine: Engine, puppet: Puppet) -> None:
+async def test_follower_at_end_of_closed_log_receives_end_at_once(engine: Engine, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).finish()
     job = await ended(engine, job.id)
@@ -60,7 +60,7 @@ async def test_a_follower_at_the_tail_of_a_closed_log_is_told_so_at_once(engine:
     assert (list(batch.events), batch.closed, batch.cursor) == ([], True, job.cursor)
 
 
-async def test_follower_that_leaves_ends_nothing(engine: Engine, puppet: Puppet) -> None:
+async def test_cancelled_follower_does_not_end_job(engine: Engine, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("x")
     await shown(engine, job.id, "x")
@@ -73,7 +73,7 @@ async def test_follower_that_leaves_ends_nothing(engine: Engine, puppet: Puppet)
     assert (await engine.jobs.answer(OWNER, job.id))[1].text == "xy"
 
 
-async def test_followers_of_a_deleted_job_are_sent_away(engine: Engine, puppet: Puppet) -> None:
+async def test_followers_of_deleted_job_stop(engine: Engine, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("x")
     await shown(engine, job.id, "x")
@@ -86,7 +86,7 @@ async def test_followers_of_a_deleted_job_are_sent_away(engine: Engine, puppet: 
     assert isinstance(follower.exception(), NotFoundError | None)
 
 
-async def test_nothing_is_kept_of_a_job_nobody_follows(engine: Engine, puppet: Puppet) -> None:
+async def test_job_without_followers_leaves_no_channel(engine: Engine, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).say("x").finish()
     await ended(engine, job.id)

@@ -1,4 +1,4 @@
-"""Images of an answer: which are kept, what the text says of each, and that the answer never suffers."""
+"""Images of an answer: which are kept, and the line in the text for each."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def taken(
 
 
 @pytest.mark.parametrize("media_type", FILES)
-async def test_an_image_is_kept_by_its_content(media_type: str) -> None:
+async def test_image_type_is_detected_from_content(media_type: str) -> None:
     file = FILES[media_type] + b"<script>alert(1)</script>"  # and something else besides
     words, (image,), (kept,) = await taken([ImageData(data=base64(file))])
     name = {"image/webp": "WebP"}.get(media_type, media_type.partition("/")[2].upper())
@@ -81,7 +81,7 @@ async def test_an_image_is_kept_by_its_content(media_type: str) -> None:
         b"x",
     ],
 )
-async def test_other_files_are_not_kept_and_said_not_to_be(file: bytes) -> None:
+async def test_file_of_another_type_is_not_kept_and_text_contains_reason(file: bytes) -> None:
     words, images, _ = await taken([text("Here:"), ImageData(data=base64(file)), text("Done.")])
     assert words == f"Here:\n\n(Picture 1 is not kept: {NO_IMAGE})\n\nDone."
     assert images == []
@@ -106,12 +106,12 @@ async def test_other_files_are_not_kept_and_said_not_to_be(file: bytes) -> None:
         (ImageData(url="javascript://a%0aalert(1)"), "Picture 1 is not kept: its address is not of http or https."),
     ],
 )
-async def test_what_is_not_kept_is_said_with_its_reason(sample: ImageData, words: str) -> None:
+async def test_dropped_image_is_replaced_by_its_reason(sample: ImageData, words: str) -> None:
     assert (await taken([sample]))[:2] == (f"({words})", [])
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 1000, 200_000, 786_432])
-def test_base64_is_read_as_services_write_it(size: int) -> None:
+def test_base64_variants_of_services_are_decoded(size: int) -> None:
     file = (PNG * (1 + size // len(PNG)))[: size + 12]
     plain = base64(file)
     for form in (
@@ -126,17 +126,17 @@ def test_base64_is_read_as_services_write_it(size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["=", "A", "AB=C", "AAAA=AAA", "AAA=AAAA", "AA==AA==", "AA*A", "AAAé"])
-def test_broken_base64_is_none(text: str) -> None:
+def test_broken_base64_decodes_to_none(text: str) -> None:
     assert decode_base64(text) is None
 
 
-def test_padding_ends_base64_whatever_pieces_it_is_read_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_padding_ends_base64_at_any_piece_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_decoding, "_PIECE", 4)
     assert decode_base64("AAA=") == b"\0\0"
     assert decode_base64("AAA=AAAA") is None
 
 
-async def test_images_are_numbered_where_they_stand() -> None:
+async def test_images_are_numbered_in_order_of_answer() -> None:
     batches: list[list[ProviderEvent]] = [
         [Delta(channel="reasoning", text="Hm."), text("One: ")],
         [ImageData(data=base64(PNG)), ImageData(data="AAAA")],
@@ -153,17 +153,17 @@ async def test_images_are_numbered_where_they_stand() -> None:
     assert [image.id for image in images] == ["2-1", "2-3"]
 
 
-async def test_an_answer_without_images_is_as_it_was() -> None:
+async def test_answer_without_images_is_unchanged() -> None:
     batch: list[ProviderEvent] = [text("a"), text("\n"), Delta(channel="reasoning", text="b"), Resume(token="t")]
     assert (await ImageCollector(1, max_bytes=0).extract(batch)).events == batch
 
 
-async def test_how_to_go_on_stays_behind_the_words_it_covers() -> None:
+async def test_resume_token_follows_text_that_it_covers() -> None:
     found = await ImageCollector(1, max_bytes=1 << 30).extract([ImageData(data=base64(PNG)), Resume(token="t")])
     assert [type(event) for event in found.events] == [Delta, Image, Resume]
 
 
-async def test_limits_are_said_and_smaller_images_after_them_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_limits_are_reported_and_later_smaller_images_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_decoding, "MAX_BYTES", 5000)
     batch: list[ProviderEvent] = [
         ImageData(data=base64(PNG.ljust(size))) for size in (5000, 5003, 2000, 1500, 1000, 501)
@@ -180,14 +180,14 @@ async def test_limits_are_said_and_smaller_images_after_them_are_kept(monkeypatc
     ]
 
 
-async def test_only_so_many_images_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_number_of_images_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_decoding, "MAX_IMAGES", 2)
     words, images, _ = await taken([ImageData(data=base64(PNG)) for _ in range(3)])
     assert len(images) == 2
     assert words.endswith("(Picture 3 is not kept: an answer has at most 2.)")
 
 
-async def test_a_resumed_attempt_counts_on() -> None:
+async def test_resumed_attempt_continues_image_count_and_size() -> None:
     image = Image(id="2-3", media_type="image/png", bytes=900)
     before = Answer(text="(Picture 3: PNG, 900 bytes)", images=(image,))
     words, images, _ = await taken([ImageData(data=base64(PNG))], before=before, max_bytes=1900)
@@ -200,7 +200,7 @@ async def test_a_resumed_attempt_counts_on() -> None:
     ("size", "words"),
     [(0, "0 bytes"), (999, "999 bytes"), (12_345, "12.3 kB"), (999_950, "1.0 MB"), (41_200_000, "41.2 MB")],
 )
-def test_sizes(size: int, words: str) -> None:
+def test_sizes_are_formatted_with_decimal_units(size: int, words: str) -> None:
     assert size_words(size) == words
 
 
@@ -227,7 +227,7 @@ async def test_images_do_not_count_as_text(puppet: Puppet) -> None:
     await engine.close()
 
 
-async def test_an_image_that_cannot_be_stored_fails_its_job(
+async def test_image_that_cannot_be_stored_fails_its_job(
     engine: Engine, store: MemoryStore, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = store.append
@@ -250,7 +250,7 @@ async def test_an_image_that_cannot_be_stored_fails_its_job(
     assert (answer.text, answer.images) == ("Here:", ())
 
 
-async def test_a_new_attempt_begins_without_images(store: MemoryStore) -> None:
+async def test_new_attempt_starts_without_images(store: MemoryStore) -> None:
     events: list[list[ProviderEvent]] = [[ImageData(data=base64(PNG))]]
     first, second = ImageCollector(1, max_bytes=2000), ImageCollector(2, max_bytes=2000)
     ids = [
@@ -260,7 +260,7 @@ async def test_a_new_attempt_begins_without_images(store: MemoryStore) -> None:
     assert ids == [["1-1"], ["2-1"]]
 
 
-async def test_image_is_decoded_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_image_is_decoded_outside_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     decoding, loop_ran = threading.Event(), threading.Event()
 
     def decode(text: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Images of a thread's answers are shown to the model again, where its provider takes them."""
+"""Images of earlier answers of a thread are sent to providers that accept them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def parts(text: str, *files: bytes) -> tuple[object, ...]:
     return (*(ImagePart(media_type=types[file], data=file) for file in files), TextPart(text=text))  # type: ignore[arg-type]
 
 
-async def test_an_image_goes_along_with_what_is_asked_next(engine: Engine, store: MemoryStore, puppet: Painter) -> None:
+async def test_image_of_turn_is_sent_with_next_prompt(engine: Engine, store: MemoryStore, puppet: Painter) -> None:
     await drawn(engine, puppet, "A cat", CAT)
     await drawn(engine, puppet, "A dog", DOG)
     call = await asked(engine, puppet, "Both")
@@ -66,7 +66,7 @@ async def test_an_image_goes_along_with_what_is_asked_next(engine: Engine, store
     assert stored.spec.messages[0].content == "Both"
 
 
-async def test_where_the_provider_does_not_take_them_words_stay(engine: Engine, puppet: Painter) -> None:
+async def test_unsupported_returned_images_are_sent_as_text(engine: Engine, puppet: Painter) -> None:
     await drawn(engine, puppet, "A cat", CAT)
     puppet.accepts_returned_images = False
     assert sent(await asked(engine, puppet)) == ["A cat", WORDS[CAT], "And?"]
@@ -77,7 +77,7 @@ async def test_several_images_keep_their_order(engine: Engine, puppet: Painter) 
     assert sent(await asked(engine, puppet))[-1] == parts("And?", CAT, DOG)
 
 
-async def test_the_newest_go_along_as_far_as_they_fit(
+async def test_newest_images_are_sent_up_to_size_limit(
     engine: Engine, puppet: Painter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conversation_history, "RETURNED_BYTES", len(CAT) + 5)
@@ -86,7 +86,7 @@ async def test_the_newest_go_along_as_far_as_they_fit(
     assert sent(await asked(engine, puppet)) == ["A cat", WORDS[CAT], "A dog", WORDS[DOG], parts("And?", DOG)]
 
 
-async def test_of_a_deleted_turn_there_are_words_only(engine: Engine, puppet: Painter) -> None:
+async def test_image_of_deleted_turn_is_sent_as_text(engine: Engine, puppet: Painter) -> None:
     first = await drawn(engine, puppet, "A cat", CAT)
     await asked(engine, puppet, "Why?")
     await engine.jobs.delete(OWNER, first.id)
@@ -98,7 +98,7 @@ async def test_of_a_deleted_turn_there_are_words_only(engine: Engine, puppet: Pa
     assert sent(await asked(engine, puppet))[:3] == ["A cat", WORDS[CAT], "Why?"]
 
 
-async def test_a_fork_shows_them_while_their_job_is_there(engine: Engine, puppet: Painter) -> None:
+async def test_fork_sends_images_until_their_job_is_deleted(engine: Engine, puppet: Painter) -> None:
     job = await drawn(engine, puppet, "A cat", CAT)
     await engine.threads.fork(OWNER, "t", "fork", after=None)
     assert sent(await asked(engine, puppet, thread="fork"))[-1] == parts("And?", CAT)
@@ -117,7 +117,7 @@ async def test_a_fork_shows_them_while_their_job_is_there(engine: Engine, puppet
         ("ollama", None, False),
     ],
 )
-def test_which_providers_take_them(format: str, dialect: str | None, takes: bool) -> None:
+def test_provider_accepts_returned_images_by_format(format: str, dialect: str | None, takes: bool) -> None:
     fields = {"dialect": dialect} if dialect else {}
     endpoint = ProviderSettings(base_url="http://127.0.0.1:1/v1", format=format, **fields)  # type: ignore[arg-type]
     assert HTTPProvider("x", endpoint, environ={}).accepts_returned_images is takes

@@ -1,4 +1,4 @@
-"""Laws of the engine that need a hostile moment: a cancel at any await, a store that stands still, a later death."""
+"""Laws of the engine under a cancel at any await, a blocked store, and the death of another server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jupyter_bgstream.testing.store_contract import ROOM
 
 
 @pytest.mark.parametrize("seed", range(60))
-async def test_stored_text_is_a_prefix_at_any_cancelled_await(engine: Engine, puppet: Puppet, seed: int) -> None:
+async def test_stored_text_is_prefix_at_any_cancelled_await(engine: Engine, puppet: Puppet, seed: int) -> None:
     chance = random.Random(seed)
     job, _ = await engine.jobs.submit(OWNER, spec())
     call = await puppet.call()
@@ -61,7 +61,7 @@ class Slow(MemoryStore):
         return await super().append(appends)
 
 
-async def test_a_store_that_stands_still_stops_the_reading_of_the_provider(puppet: Puppet) -> None:
+async def test_blocked_store_stops_reading_from_provider(puppet: Puppet) -> None:
     store = Slow()
     engine = Engine(store=store, providers=puppet, server="here")
     await engine.open()
@@ -82,7 +82,7 @@ async def test_a_store_that_stands_still_stops_the_reading_of_the_provider(puppe
     await engine.close()
 
 
-async def test_a_store_that_cannot_be_written_fails_the_job_and_the_service_lives(puppet: Puppet) -> None:
+async def test_unwritable_store_fails_job_and_later_job_completes(puppet: Puppet) -> None:
     store = Slow()
     store.open_gate.set()
     engine = Engine(store=store, providers=puppet, server="here")
@@ -104,7 +104,7 @@ async def test_a_store_that_cannot_be_written_fails_the_job_and_the_service_live
     await engine.close()
 
 
-async def test_a_server_that_dies_later_is_noticed_and_its_text_kept(puppet: Puppet) -> None:
+async def test_job_of_server_that_dies_later_ends_as_interrupted(puppet: Puppet) -> None:
     store, clock = MemoryStore(server="here"), FakeClock()
     engine = Engine(store=store, providers=puppet, server="here", clock=clock)
     await engine.open()

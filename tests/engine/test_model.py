@@ -1,4 +1,4 @@
-"""Random lives of several servers on one store, beside a simple model of what must come of them."""
+"""Random operations on several servers with one store, compared with a simple model."""
 
 from __future__ import annotations
 
@@ -616,7 +616,7 @@ START += [
 
 
 @pytest.mark.parametrize(("kind", "examples"), [("memory", 120), ("sqlite", 25)])
-def test_engine_and_store_do_as_the_model_says(
+def test_engine_and_store_match_model(
     kind: str, examples: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jupyter_bgstream.engine.retry_rule.random.uniform", lambda low, high: high)
@@ -646,7 +646,7 @@ def test_engine_and_store_do_as_the_model_says(
 # What it found, each as the test that failed first.
 
 
-async def test_a_full_server_holds_up_no_other_server_of_the_same_user() -> None:
+async def test_full_server_does_not_block_other_server_of_same_owner() -> None:
     shared, clock = Shared(), FakeClock()
     one, two = (Server(name, SharedMemory(shared, name), clock, ("puppet",)) for name in ("server-1", "server-2"))
     for server in (one, two):
@@ -660,7 +660,7 @@ async def test_a_full_server_holds_up_no_other_server_of_the_same_user() -> None
         await server.engine.close()
 
 
-async def test_a_stop_hands_nothing_on_that_was_tried_often_enough() -> None:
+async def test_job_at_attempt_limit_is_interrupted_at_close() -> None:
     shared, clock = Shared(), FakeClock()
     for attempt in range(1, MAX_ATTEMPTS + 1):
         server = Server(f"server-{attempt}", SharedMemory(shared, f"server-{attempt}"), clock, ("puppet",))

@@ -91,7 +91,7 @@ async def leave_behind(server: Server, owner: str) -> list[Job]:
     return running
 
 
-async def test_server_leaves_jobs_of_another_owners_dead_server_alone(start: Callable[..., Any]) -> None:
+async def test_server_leaves_jobs_of_dead_server_of_another_owner_alone(start: Callable[..., Any]) -> None:
     bob = await start("bobs", BOB)
     left = await leave_behind(await start("adas", ADA), ADA)
     assert [job.status for job in left] == ["running", "running", "queued"]
@@ -110,7 +110,7 @@ async def test_server_leaves_jobs_of_another_owners_dead_server_alone(start: Cal
     assert bob.puppet.calls == []
 
 
-async def test_server_adopts_its_own_owners_jobs_beside_those_of_another(start: Callable[..., Any]) -> None:
+async def test_server_adopts_only_jobs_of_its_own_owner(start: Callable[..., Any]) -> None:
     adas = await leave_behind(await start("adas", ADA), ADA)
     await leave_behind(await start("bobs", BOB), BOB)
     bob = await start("bobs-next", BOB)
@@ -125,7 +125,7 @@ async def test_server_adopts_its_own_owners_jobs_beside_those_of_another(start: 
     assert await bob.engine.inbox.notices(ADA, "") == []
 
 
-async def test_engine_without_an_owner_runs_the_jobs_of_every_owner(start: Callable[..., Any]) -> None:
+async def test_engine_without_owner_runs_jobs_of_every_owner(start: Callable[..., Any]) -> None:
     await leave_behind(await start("adas", ADA), ADA)
     await leave_behind(await start("bobs", BOB), BOB)
     worker = await start("worker", None)
@@ -137,7 +137,7 @@ async def test_engine_without_an_owner_runs_the_jobs_of_every_owner(start: Calla
     assert owners == {ADA, BOB}
 
 
-async def test_one_owners_limit_does_not_count_another_owners_jobs(start: Callable[..., Any]) -> None:
+async def test_running_limit_of_owner_ignores_jobs_of_other_owners(start: Callable[..., Any]) -> None:
     limits = msgspec.structs.replace(LIMITS, max_running_per_owner=1)
     for owner in (ADA, BOB):
         server = await start(f"server-of-{owner}", owner, limits)
@@ -175,7 +175,7 @@ async def large(store: Store, owner: str, job_id: str, days_ago: float) -> None:
     await store.mark_read(owner, "", ids=None, at=START - days_ago * DAY)
 
 
-async def test_retention_days_of_one_owner_deletes_no_answer_of_another(store: Store) -> None:
+async def test_retention_days_of_one_owner_delete_no_answer_of_another(store: Store) -> None:
     for owner in (ADA, BOB, "local"):
         await ended(store, f"job-of-{owner}", Cancelled(at=START - 30 * DAY), owner=owner)
         await ended(store, f"job-unread-{owner}", Completed(at=START - 30 * DAY, finish_reason="stop"), owner=owner)
@@ -192,7 +192,7 @@ async def test_retention_days_of_one_owner_deletes_no_answer_of_another(store: S
         ] == [None]
 
 
-async def test_size_limit_counts_and_deletes_the_owners_answers_only(store: Store) -> None:
+async def test_size_limit_counts_and_deletes_answers_of_own_owner_only(store: Store) -> None:
     await large(store, ADA, "job-of-ada", 3)
     for n in range(3):
         await large(store, BOB, f"job-of-bob-{n}", 20 - n)

@@ -1,4 +1,4 @@
-"""What becomes of the jobs of a server that is gone: killed, or stopped in good order."""
+"""Recovery of the jobs of a server that was killed or stopped in order."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def left_behind(store: MemoryStore, job_id: str, *, text: str | None = Non
     return job
 
 
-async def test_a_running_job_ends_as_interrupted_with_its_text_and_a_notice(
+async def test_running_job_of_dead_server_is_interrupted_with_text_and_notice(
     engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     job = await left_behind(store, "job-0001", text="Half")
@@ -62,7 +62,7 @@ async def test_a_running_job_ends_as_interrupted_with_its_text_and_a_notice(
     assert puppet.calls == []  # nothing is paid for twice in silence
 
 
-async def test_a_job_that_asks_for_it_goes_on_in_a_new_attempt_of_the_same_log(
+async def test_retry_on_restart_starts_new_attempt_in_same_log(
     engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     job = await left_behind(store, "job-0001", text="Half", on_restart="retry")
@@ -75,7 +75,7 @@ async def test_a_job_that_asks_for_it_goes_on_in_a_new_attempt_of_the_same_log(
     assert len(await engine.inbox.notices(OWNER, "")) == 1
 
 
-async def test_what_had_not_begun_goes_on_whatever_it_says(
+async def test_queued_and_waiting_jobs_of_dead_server_continue(
     engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     put_off = await left_behind(store, "job-0002", text="")
@@ -91,7 +91,7 @@ async def test_what_had_not_begun_goes_on_whatever_it_says(
     assert (await puppet.call()).job.id == put_off.id
 
 
-async def test_a_job_is_not_tried_for_ever(
+async def test_attempts_over_server_deaths_are_limited(
     engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     # What kills its server each time would otherwise kill every server there is.
@@ -108,7 +108,7 @@ async def test_a_job_is_not_tried_for_ever(
     assert puppet.calls == []
 
 
-async def test_a_job_that_nobody_can_run_waits_and_says_so(
+async def test_job_without_provider_waits_and_reports_reason(
     engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     strange = await left_behind(store, "job-0001", text="Half", model="elsewhere/x", on_restart="retry")
@@ -137,7 +137,7 @@ async def test_a_job_that_nobody_can_run_waits_and_says_so(
     assert (await ended(engine, queued.id)).status == "completed"
 
 
-async def test_a_provider_without_its_key_is_nobody(
+async def test_recovery_skips_provider_without_key(
     engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     puppet.fault = ErrorInfo(code="missing_key", message="There is no key here.")
@@ -149,7 +149,7 @@ async def test_a_provider_without_its_key_is_nobody(
     assert puppet.calls == []
 
 
-async def test_a_cancel_during_recovery_is_the_end(
+async def test_cancel_during_recovery_is_final(
     engine: Engine, store: MemoryStore, puppet: Puppet, clock: FakeClock
 ) -> None:
     jobs = [await left_behind(store, f"job-000{n}", text="x", on_restart="retry") for n in range(8)]
@@ -166,7 +166,7 @@ async def test_a_cancel_during_recovery_is_the_end(
     assert await engine.inbox.notices(OWNER, "") == []
 
 
-async def test_a_stop_gives_what_runs_a_moment(puppet: Puppet, database) -> None:
+async def test_job_that_finishes_in_grace_period_completes(puppet: Puppet, database) -> None:
     store = SQLiteStore(database, server="one")
     limits = msgspec.structs.replace(LIMITS, stop_grace=10.0)
     engine = Engine(store=store, providers=puppet, server="one", limits=limits)
@@ -183,7 +183,7 @@ async def test_a_stop_gives_what_runs_a_moment(puppet: Puppet, database) -> None
     await after.close()
 
 
-async def test_a_stop_hands_on_what_it_may_and_the_next_start_picks_up(puppet: Puppet, database) -> None:
+async def test_stopped_server_hands_jobs_over_to_next_server(puppet: Puppet, database) -> None:
     first = Engine(store=SQLiteStore(database, server="one"), providers=puppet, server="one", limits=LIMITS)
     await first.open()
     plain, _ = await first.jobs.submit(OWNER, spec("plain"))
@@ -206,7 +206,7 @@ async def test_a_stop_hands_on_what_it_may_and_the_next_start_picks_up(puppet: P
     await second.close()
 
 
-async def test_a_store_that_cannot_be_written_is_left_alone_until_the_next_look(
+async def test_recovery_stops_at_unwritable_store_until_next_check(
     puppet: Puppet, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recovery, "PAGE", 2)
@@ -233,7 +233,7 @@ class FullStore(MemoryStore):
         raise UnavailableError("The disk is full.")
 
 
-async def test_another_servers_job_that_waits_makes_room_for_ours(puppet: Puppet) -> None:
+async def test_waiting_job_of_other_server_frees_capacity(puppet: Puppet) -> None:
     store = MemoryStore()  # of which nobody is dead
     limits = msgspec.structs.replace(LIMITS, max_running_per_owner=1)
     engine = Engine(store=store, providers=puppet, server="here", limits=limits)

@@ -1,4 +1,4 @@
-"""Answers that their providers go on with: over deaths, stops and cancels."""
+"""Responses that providers keep: resumed after deaths and stops, cancelled on request."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def cancelled_responses(puppet: Puppet, number: int = 1) -> list[str | Non
     return [job.resume for job in puppet.cancelled_responses]
 
 
-async def test_how_to_go_on_is_written_with_what_it_covers(engine: Engine, store: Appends, puppet: Puppet) -> None:
+async def test_resume_token_is_stored_with_text_that_it_covers(engine: Engine, store: Appends, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).keep("at the beginning")
     call.keep("after one", "one ").keep("after two", "two ")
@@ -111,7 +111,7 @@ async def test_how_to_go_on_is_written_with_what_it_covers(engine: Engine, store
 
 
 @pytest.mark.parametrize("on_restart", ["interrupt", "retry"])
-async def test_a_dead_servers_answer_goes_on_in_the_same_attempt(
+async def test_answer_of_dead_server_resumes_in_same_attempt(
     engine: Engine, store: Appends, puppet: Puppet, clock: FakeClock, on_restart: str
 ) -> None:
     job = await left_behind(store, on_restart=on_restart)
@@ -126,7 +126,7 @@ async def test_a_dead_servers_answer_goes_on_in_the_same_attempt(
     assert puppet.cancelled_responses == []
 
 
-async def test_it_goes_on_whatever_number_of_servers_died(
+async def test_answer_resumes_after_any_number_of_server_deaths(
     engine: Engine, store: Appends, puppet: Puppet, clock: FakeClock
 ) -> None:
     job = await left_behind(store)
@@ -138,7 +138,9 @@ async def test_it_goes_on_whatever_number_of_servers_died(
     assert (await ended(engine, job.id)).attempt == 1
 
 
-async def test_who_was_fenced_off_says_nothing_to_the_provider(engine: Engine, store: Appends, puppet: Puppet) -> None:
+async def test_fenced_server_does_not_cancel_response_at_provider(
+    engine: Engine, store: Appends, puppet: Puppet
+) -> None:
     job, call = await kept(engine, puppet)
     await store.adopt(job, server="there", event=DIED)
     while not call.closed.is_set():  # the refusal of one append is heard at the next
@@ -148,7 +150,7 @@ async def test_who_was_fenced_off_says_nothing_to_the_provider(engine: Engine, s
     assert puppet.cancelled_responses == []
 
 
-async def test_who_cannot_ask_the_provider_does_as_the_job_says(
+async def test_unusable_provider_interrupts_or_waits_as_on_restart_demands(
     engine: Engine, store: Appends, puppet: Puppet, clock: FakeClock
 ) -> None:
     puppet.fault = ErrorInfo(code="missing_key", message="There is no key here.")
@@ -167,7 +169,7 @@ async def test_who_cannot_ask_the_provider_does_as_the_job_says(
     assert (await ended(engine, waits.id)).attempt == 1
 
 
-async def test_a_forgotten_answer_ends_as_interrupted(
+async def test_lost_response_ends_job_as_interrupted(
     engine: Engine, store: Appends, puppet: Puppet, clock: FakeClock
 ) -> None:
     job = await left_behind(store)
@@ -181,7 +183,7 @@ async def test_a_forgotten_answer_ends_as_interrupted(
     assert puppet.cancelled_responses == []
 
 
-async def test_a_forgotten_answer_is_asked_for_again_if_the_job_says_so(
+async def test_lost_response_is_requested_again_with_on_restart_retry(
     engine: Engine, store: Appends, puppet: Puppet, clock: FakeClock
 ) -> None:
     job = await left_behind(store, on_restart="retry")
@@ -196,7 +198,7 @@ async def test_a_forgotten_answer_is_asked_for_again_if_the_job_says_so(
     assert (answer.text, [part.text for part in answer.earlier]) == ("Whole.", ["Half "])
 
 
-async def test_what_is_put_off_begins_anew_and_the_old_answer_is_not_wanted(
+async def test_new_attempt_after_error_starts_again_and_cancels_old_response(
     engine: Engine, puppet: Puppet, clock: FakeClock
 ) -> None:
     job, call = await kept(engine, puppet, retry_policy="always")
@@ -212,7 +214,7 @@ async def test_what_is_put_off_begins_anew_and_the_old_answer_is_not_wanted(
     assert (await ended(engine, job.id)).attempt == 2
 
 
-async def test_a_stop_leaves_it_to_the_next_server(puppet: Puppet, database: Path) -> None:
+async def test_stopped_server_leaves_response_to_next_server(puppet: Puppet, database: Path) -> None:
     first = Engine(store=SQLiteStore(database, server="one"), providers=puppet, server="one", limits=LIMITS)
     await first.open()
     job, _ = await kept(first, puppet)
@@ -229,7 +231,7 @@ async def test_a_stop_leaves_it_to_the_next_server(puppet: Puppet, database: Pat
     await second.close()
 
 
-async def test_a_cancel_reaches_the_provider_once(engine: Engine, puppet: Puppet) -> None:
+async def test_cancel_reaches_provider_once(engine: Engine, puppet: Puppet) -> None:
     job, call = await kept(engine, puppet)
     await engine.jobs.cancel(OWNER, job.id)
     await call.closed.wait()
@@ -242,7 +244,7 @@ async def test_a_cancel_reaches_the_provider_once(engine: Engine, puppet: Puppet
     assert len(puppet.cancelled_responses) == 1
 
 
-async def test_a_cancel_does_not_wait_for_the_provider_and_a_stop_only_briefly(
+async def test_cancel_does_not_wait_for_provider_and_close_waits_briefly(
     engine: Engine, puppet: Puppet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hanging = asyncio.Event()
@@ -260,7 +262,7 @@ async def test_a_cancel_does_not_wait_for_the_provider_and_a_stop_only_briefly(
         await engine.close()
 
 
-async def test_a_job_that_waits_to_be_adopted_is_cancelled_at_the_provider_too(
+async def test_cancel_of_unadopted_job_cancels_response_at_provider(
     engine: Engine, store: Appends, puppet: Puppet
 ) -> None:
     job = await left_behind(store)
@@ -268,7 +270,9 @@ async def test_a_job_that_waits_to_be_adopted_is_cancelled_at_the_provider_too(
     assert await cancelled_responses(puppet) == ["after half"]
 
 
-async def test_a_cancel_by_a_server_that_does_not_know_the_provider(puppet: Puppet, database: Path) -> None:
+async def test_server_that_runs_job_cancels_response_after_cancel_by_other_server(
+    puppet: Puppet, database: Path
+) -> None:
     owner = Engine(store=SQLiteStore(database, server="one"), providers=puppet, server="one", limits=LIMITS)
     stranger = Puppet()
     stranger.names = {"another"}
@@ -284,7 +288,7 @@ async def test_a_cancel_by_a_server_that_does_not_know_the_provider(puppet: Pupp
     assert ([job.resume for job in puppet.cancelled_responses], stranger.cancelled_responses) == (["after half"], [])
 
 
-async def test_a_cancelled_batch_is_cancelled_at_the_provider(engine: Engine, puppet: Puppet) -> None:
+async def test_cancelled_batch_is_cancelled_at_provider(engine: Engine, puppet: Puppet) -> None:
     batch = BatchSpec(id="batch-0001", total=2)
     await engine.batches.submit(OWNER, batch, [(f"job-000{n}", spec(f"{n}")) for n in range(2)])
     for n in range(2):
@@ -294,7 +298,7 @@ async def test_a_cancelled_batch_is_cancelled_at_the_provider(engine: Engine, pu
     assert sorted(await cancelled_responses(puppet, 2)) == ["of 0", "of 1"]
 
 
-async def test_an_answer_that_is_too_long_is_not_wanted(puppet: Puppet) -> None:
+async def test_too_long_answer_is_cancelled_at_provider(puppet: Puppet) -> None:
     limits = msgspec.structs.replace(LIMITS, max_answer_bytes=30)
     engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
     await engine.open()
@@ -305,7 +309,7 @@ async def test_an_answer_that_is_too_long_is_not_wanted(puppet: Puppet) -> None:
     await engine.close()
 
 
-async def test_its_length_counts_over_all_servers(puppet: Puppet) -> None:
+async def test_answer_length_counts_over_all_servers(puppet: Puppet) -> None:
     store, clock = MemoryStore(server="here"), FakeClock()
     limits = msgspec.structs.replace(LIMITS, max_answer_bytes=10)
     engine = Engine(store=store, providers=puppet, server="here", limits=limits, clock=clock)
@@ -318,7 +322,7 @@ async def test_its_length_counts_over_all_servers(puppet: Puppet) -> None:
     await engine.close()
 
 
-async def test_what_a_provider_keeps_is_no_event(engine: Engine, store: Appends, puppet: Puppet) -> None:
+async def test_resume_token_is_not_stored_as_event(engine: Engine, store: Appends, puppet: Puppet) -> None:
     job, call = await kept(engine, puppet)
     call.finish()
     await ended(engine, job.id)
@@ -331,7 +335,7 @@ async def test_what_a_provider_keeps_is_no_event(engine: Engine, store: Appends,
 @pytest.mark.parametrize(
     "found", [Citation(url="https://a.example"), ToolCall(id="a", name="look", arguments="{}")], ids=["source", "call"]
 )
-async def test_what_was_said_without_words_is_not_paid_for_twice_either(
+async def test_answer_with_events_but_without_text_is_not_retried(
     engine: Engine, store: Appends, puppet: Puppet, clock: FakeClock, found: Event
 ) -> None:
     await store.submit(new_job("job-0001", owner=OWNER, server="dead", model="puppet/one"), max_queued=99)

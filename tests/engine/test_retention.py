@@ -1,4 +1,4 @@
-"""How long answers are kept: by age and by size, never unfinished ones, unread ones only once that was announced."""
+"""Retention by age and size: unfinished jobs stay, and unread answers are announced before deletion."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def read_all(store: Store, days_ago: float) -> None:
     await store.mark_read(OWNER, "", ids=None, at=START - days_ago * DAY)
 
 
-async def test_what_was_read_goes_by_age_and_nothing_else(store: Store, clock: Hurried) -> None:
+async def test_only_read_or_cancelled_answers_are_deleted_by_age(store: Store, clock: Hurried) -> None:
     await ended(store, "job-read-long-ago", done(95))
     await ended(store, "job-dismissed", done(95))
     await read_all(store, 91)
@@ -79,7 +79,7 @@ async def test_what_was_read_goes_by_age_and_nothing_else(store: Store, clock: H
     assert {(change.kind, change.job) for change in told} == {("deleted", job_id) for job_id in gone}
 
 
-async def test_zero_days_are_for_ever(store: Store, clock: Hurried) -> None:
+async def test_zero_days_keep_answers_without_limit(store: Store, clock: Hurried) -> None:
     await ended(store, "job-read", done(9000))
     await read_all(store, 8999)
     await ended(store, "job-unread", done(9000))
@@ -99,7 +99,7 @@ async def test_zero_days_are_for_ever(store: Store, clock: Hurried) -> None:
     assert await ids_of(store) == ["job-unread"]
 
 
-async def test_unread_answers_are_announced_before_they_go(
+async def test_unread_answers_are_announced_before_deletion(
     store: Store, clock: Hurried, caplog: pytest.LogCaptureFixture
 ) -> None:
     await ended(store, "job-unread", done(350))
@@ -131,7 +131,7 @@ async def test_unread_answers_are_announced_before_they_go(
     )  # not from 12-09: no server looked
 
 
-async def test_what_became_too_old_while_no_server_ran_is_announced_first(store: Store, clock: Hurried) -> None:
+async def test_answer_that_expired_while_no_server_ran_is_announced_first(store: Store, clock: Hurried) -> None:
     await ended(store, "job-unread", done(2000))
     keeper = RetentionWorker(store=store, clock=clock, owner=None, retention=Retention())
     await keeper.prune()
@@ -151,7 +151,7 @@ async def large(store: Store, job_id: str, at: float) -> None:
     await store.end(OWNER, job_id, Completed(at=at, finish_reason="stop"))
 
 
-async def test_beyond_the_size_the_oldest_that_were_read_go_first_and_no_others(store: Store, clock: Hurried) -> None:
+async def test_size_limit_deletes_oldest_read_answers_first_and_no_others(store: Store, clock: Hurried) -> None:
     for n in (3, 1, 4, 2):
         await large(store, f"job-000{n}", START - 10 * DAY + n)
     await read_all(store, 1)
@@ -176,7 +176,7 @@ async def test_beyond_the_size_the_oldest_that_were_read_go_first_and_no_others(
     ) == Deleted()
 
 
-async def test_two_servers_that_do_it_at_once_delete_each_answer_once(store: Store, clock: Hurried) -> None:
+async def test_two_servers_pruning_at_once_delete_each_answer_once(store: Store, clock: Hurried) -> None:
     for n in range(30):
         await ended(store, f"job-00{n:02}", Cancelled(at=START - 100 * DAY))
     keepers = [RetentionWorker(store=store, clock=clock, owner=None, retention=Retention()) for _ in range(2)]
@@ -185,7 +185,7 @@ async def test_two_servers_that_do_it_at_once_delete_each_answer_once(store: Sto
     assert await ids_of(store) == []
 
 
-async def test_a_thread_that_goes_on_keeps_what_was_said(store: Store, clock: Hurried) -> None:
+async def test_continued_thread_keeps_its_earlier_turn(store: Store, clock: Hurried) -> None:
     await ended(store, "job-turn-one", done(200), thread="t")
     await read_all(store, 200)
     await submit(store, "job-turn-two", thread="t")
@@ -216,7 +216,7 @@ class Counting(MemoryStore):
         return await super().size(owner=owner)
 
 
-async def test_a_server_tidies_up_every_minute_and_looks_for_old_answers_every_hour(puppet, caplog) -> None:
+async def test_server_compacts_every_minute_and_prunes_every_hour(puppet, caplog) -> None:
     store, clock = Counting(), FakeClock()
     engine = Engine(store=store, providers=puppet, server=HERE, retention=Retention(), clock=clock)
     await engine.open()

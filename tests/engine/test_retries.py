@@ -1,4 +1,4 @@
-"""When a try that failed is made again: what passes, what lasts, what is paid for twice."""
+"""Retries after errors: which errors, which delays, and begun answers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def events_of(engine: Engine, job: Job) -> list[object]:
     return list(decode_events(await engine.jobs.events(job, after=0, max_bytes=1 << 20)))
 
 
-async def test_a_refusal_that_may_pass_is_waited_out(engine: Engine, puppet: Puppet, clock: FakeClock) -> None:
+async def test_temporary_error_is_retried_after_delay(engine: Engine, puppet: Puppet, clock: FakeClock) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).fail(BUSY)
     job = await reached(engine, job.id, "waiting")
@@ -62,7 +62,9 @@ async def test_a_refusal_that_may_pass_is_waited_out(engine: Engine, puppet: Pup
     assert [event.reason for event in attempts] == ["first", "retry"]
 
 
-async def test_tries_have_an_end_and_the_last_error_is_told(engine: Engine, puppet: Puppet, clock: FakeClock) -> None:
+async def test_attempts_are_limited_and_last_error_is_reported(
+    engine: Engine, puppet: Puppet, clock: FakeClock
+) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
     for attempt in range(1, LIMITS.max_attempts + 1):
         (await puppet.call()).fail(BUSY)
@@ -77,14 +79,14 @@ async def test_tries_have_an_end_and_the_last_error_is_told(engine: Engine, pupp
     assert len(puppet.calls) == LIMITS.max_attempts
 
 
-async def test_what_was_begun_is_not_paid_for_twice_unasked(engine: Engine, puppet: Puppet) -> None:
+async def test_begun_answer_is_not_retried_by_default(engine: Engine, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).say("Half").fail(BUSY)
     assert (await ended(engine, job.id)).status == "failed"
     assert len(puppet.calls) == 1
 
 
-async def test_a_job_that_asks_for_it_starts_over_and_keeps_what_was_said(
+async def test_retry_policy_always_starts_again_and_keeps_earlier_text(
     engine: Engine, puppet: Puppet, clock: FakeClock
 ) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec(retry_policy="always"))
@@ -100,7 +102,7 @@ async def test_a_job_that_asks_for_it_starts_over_and_keeps_what_was_said(
 
 
 @pytest.mark.parametrize("moment", ["in back-off", "just before the next try"])
-async def test_a_cancel_in_back_off_is_the_end(engine: Engine, puppet: Puppet, clock: FakeClock, moment: str) -> None:
+async def test_cancel_during_backoff_is_final(engine: Engine, puppet: Puppet, clock: FakeClock, moment: str) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).fail(BUSY)
     await reached(engine, job.id, "waiting")
@@ -118,7 +120,7 @@ async def test_a_cancel_in_back_off_is_the_end(engine: Engine, puppet: Puppet, c
     assert await engine.inbox.notices(OWNER, "") == []
 
 
-async def test_other_jobs_run_while_one_waits_and_its_thread_does_not(
+async def test_other_jobs_run_during_backoff_but_not_same_thread(
     engine: Engine, puppet: Puppet, clock: FakeClock
 ) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec("one", thread="t"))
@@ -136,7 +138,7 @@ async def test_other_jobs_run_while_one_waits_and_its_thread_does_not(
     assert [message.content for message in (await puppet.call()).job.history] == ["one", "1"]
 
 
-async def test_a_long_wait_is_looked_after_in_between(engine: Engine, puppet: Puppet, clock: FakeClock) -> None:
+async def test_long_wait_is_checked_periodically(engine: Engine, puppet: Puppet, clock: FakeClock) -> None:
     # A laptop's sleep: time goes on, timers do not. The alarm rings twice a minute to look at the time.
     job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).fail(ProviderError("Later.", code="rate_limited", transient=True, retry_after=600.0))
@@ -174,11 +176,13 @@ def waiting(error: ProviderError, *, begun: bool = False, attempt: int = 1, **fi
         ("never", True, BROKE, False),
     ],
 )
-def test_who_is_tried_again(retry_policy: str, begun: bool, error: ProviderError, again: bool) -> None:
+def test_retry_policy_decides_which_errors_are_retried(
+    retry_policy: str, begun: bool, error: ProviderError, again: bool
+) -> None:
     assert (waiting(error, begun=begun, retry_policy=retry_policy) is not None) is again
 
 
-def test_delays_double_up_to_a_minute_with_some_chance_in_them() -> None:
+def test_delays_double_up_to_one_minute_with_jitter() -> None:
     delays = [[waiting(BUSY, attempt=n).until - 100.0 for _ in range(50)] for n in (1, 2, 3, 4)]  # type: ignore[union-attr]
     for n, found in enumerate(delays):
         assert min(found) >= 2**n
@@ -190,7 +194,7 @@ def test_delays_double_up_to_a_minute_with_some_chance_in_them() -> None:
     assert MAX_DELAY <= last.until <= MAX_DELAY + MAX_JITTER
 
 
-def test_the_providers_own_wish_is_obeyed_unless_it_is_too_long_to_wait() -> None:
+def test_retry_after_is_obeyed_unless_too_long() -> None:
     def wish(seconds: float) -> Waiting | None:
         return waiting(ProviderError("Busy.", code="rate_limited", transient=True, retry_after=seconds))
 

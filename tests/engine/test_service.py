@@ -1,4 +1,4 @@
-"""What the engine promises about a job's life."""
+"""The life of a job in the engine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.store_contract import ROOM
 
 
-async def test_a_job_runs_to_its_end_and_leaves_a_notice(engine: Engine, puppet: Puppet) -> None:
+async def test_job_completes_and_leaves_notice(engine: Engine, puppet: Puppet) -> None:
     job, new = await engine.jobs.submit(OWNER, spec())
     assert (new, job.status, job.spec.title) == (True, "queued", "Hello")
     (await puppet.call()).say("Good ", "day").say("!").finish()
@@ -31,7 +31,7 @@ async def test_a_job_runs_to_its_end_and_leaves_a_notice(engine: Engine, puppet:
     assert (notice.job, notice.status, notice.preview, notice.read_at) == (job.id, "completed", "Good day!", None)
 
 
-async def test_a_repeated_submit_is_one_job(engine: Engine, puppet: Puppet) -> None:
+async def test_repeated_submit_creates_one_job(engine: Engine, puppet: Puppet) -> None:
     first, _ = await engine.jobs.submit(OWNER, spec(), "my-own-id")
     again, new = await engine.jobs.submit(OWNER, spec(title="other title"), "my-own-id")
     assert (again.id, new) == (first.id, False)
@@ -41,7 +41,7 @@ async def test_a_repeated_submit_is_one_job(engine: Engine, puppet: Puppet) -> N
     assert len(puppet.calls) == 1
 
 
-async def test_cancel_keeps_the_text_closes_the_socket_and_leaves_no_notice(engine: Engine, puppet: Puppet) -> None:
+async def test_cancel_keeps_text_closes_connection_and_leaves_no_notice(engine: Engine, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("Half an ans")
     await shown(engine, job.id, "Half an ans")
@@ -53,7 +53,7 @@ async def test_cancel_keeps_the_text_closes_the_socket_and_leaves_no_notice(engi
     assert await engine.inbox.notices(OWNER, "") == []
 
 
-async def test_cancel_in_the_queue_never_asks_the_provider(engine: Engine, puppet: Puppet) -> None:
+async def test_cancel_of_queued_job_never_calls_provider(engine: Engine, puppet: Puppet) -> None:
     running = [(await engine.jobs.submit(OWNER, spec()))[0] for _ in range(2)]
     calls = [await puppet.call() for _ in running]
     waiting, _ = await engine.jobs.submit(OWNER, spec())
@@ -64,7 +64,7 @@ async def test_cancel_in_the_queue_never_asks_the_provider(engine: Engine, puppe
     assert len(puppet.calls) == 2
 
 
-async def test_whoever_comes_second_to_the_end_changes_nothing(engine: Engine, puppet: Puppet) -> None:
+async def test_cancel_of_ended_job_changes_nothing(engine: Engine, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).say("x").finish()
     done = await ended(engine, job.id)
@@ -74,9 +74,7 @@ async def test_whoever_comes_second_to_the_end_changes_nothing(engine: Engine, p
 @pytest.mark.parametrize(
     ("error", "code"), [(ProviderError("No.", code="rate_limited"), "rate_limited"), (RuntimeError("bug"), "internal")]
 )
-async def test_a_failure_keeps_the_text_and_says_why(
-    engine: Engine, puppet: Puppet, error: Exception, code: str
-) -> None:
+async def test_failed_job_keeps_text_and_error(engine: Engine, puppet: Puppet, error: Exception, code: str) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).say("So far").fail(error)
     job = await ended(engine, job.id)
@@ -86,7 +84,7 @@ async def test_a_failure_keeps_the_text_and_says_why(
     assert [notice.status for notice in await engine.inbox.notices(OWNER, "")] == ["failed"]
 
 
-async def test_an_unknown_provider_is_a_failed_job(engine: Engine) -> None:
+async def test_unknown_provider_fails_job(engine: Engine) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec().__class__(model="nobody/x", messages=spec().messages))
     job = await ended(engine, job.id)
     assert job.error is not None
@@ -94,13 +92,13 @@ async def test_an_unknown_provider_is_a_failed_job(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("model", ["", "one", "/one", "puppet/"])
-async def test_what_is_no_model_is_refused(engine: Engine, model: str) -> None:
+async def test_malformed_model_is_refused(engine: Engine, model: str) -> None:
     with pytest.raises(InvalidRequestError) as refused:
         await engine.jobs.submit(OWNER, spec().__class__(model=model, messages=spec().messages))
     assert refused.value.field == "model"
 
 
-async def test_no_more_run_than_may_and_the_oldest_is_next(engine: Engine, puppet: Puppet) -> None:
+async def test_running_jobs_are_limited_and_oldest_starts_first(engine: Engine, puppet: Puppet) -> None:
     jobs = [(await engine.jobs.submit(OWNER, spec(str(n))))[0] for n in range(6)]
     with pytest.raises(QueueFullError):
         await engine.jobs.submit(OWNER, spec())
@@ -114,7 +112,7 @@ async def test_no_more_run_than_may_and_the_oldest_is_next(engine: Engine, puppe
     assert order == [job.id for job in jobs]
 
 
-async def test_a_thread_goes_on_where_it_was(engine: Engine, puppet: Puppet) -> None:
+async def test_thread_sends_completed_turns_in_order(engine: Engine, puppet: Puppet) -> None:
     first, _ = await engine.jobs.submit(OWNER, spec("My name is Ada.", thread="t"))
     second, _ = await engine.jobs.submit(OWNER, spec("What is my name?", thread="t"))
     other, _ = await engine.jobs.submit(OWNER, spec("Hello", thread="another"))
@@ -129,7 +127,7 @@ async def test_a_thread_goes_on_where_it_was(engine: Engine, puppet: Puppet) -> 
     call.finish()
 
 
-async def test_what_failed_is_not_history(engine: Engine, puppet: Puppet) -> None:
+async def test_failed_turn_is_not_in_history(engine: Engine, puppet: Puppet) -> None:
     await engine.jobs.submit(OWNER, spec("one", thread="t"))
     (await puppet.call()).say("1").finish()
     await engine.jobs.submit(OWNER, spec("two", thread="t"))
@@ -140,7 +138,7 @@ async def test_what_failed_is_not_history(engine: Engine, puppet: Puppet) -> Non
     call.finish()
 
 
-async def test_a_turn_that_was_stopped_in_the_queue_loses_nothing_of_its_thread(engine: Engine, puppet: Puppet) -> None:
+async def test_turn_cancelled_in_queue_keeps_history_of_thread(engine: Engine, puppet: Puppet) -> None:
     await engine.jobs.submit(OWNER, spec("one", thread="t"))
     first = await puppet.call()
     skipped, _ = await engine.jobs.submit(OWNER, spec("two", thread="t"))
@@ -152,9 +150,7 @@ async def test_a_turn_that_was_stopped_in_the_queue_loses_nothing_of_its_thread(
     call.finish()
 
 
-async def test_of_a_turn_that_was_asked_again_the_newest_whole_answer_is_history(
-    engine: Engine, puppet: Puppet
-) -> None:
+async def test_newest_completed_answer_of_retried_turn_is_in_history(engine: Engine, puppet: Puppet) -> None:
     async def turn(text: str, said: str) -> str:
         job, _ = await engine.jobs.submit(OWNER, spec(text, thread="t"))
         (await puppet.call()).say(said).finish()
@@ -172,7 +168,7 @@ async def test_of_a_turn_that_was_asked_again_the_newest_whole_answer_is_history
     call.finish()
 
 
-async def test_late_news_of_a_deletion_does_not_stop_the_new_job_of_that_id(
+async def test_late_deletion_message_does_not_stop_new_job_of_same_id(
     engine: Engine, store: MemoryStore, puppet: Puppet
 ) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec(), "once-more")
@@ -196,7 +192,7 @@ async def shown_nothing_new(engine: Engine) -> None:
         await asyncio.sleep(0)
 
 
-async def test_closing_interrupts_what_runs_and_keeps_its_text(puppet: Puppet) -> None:
+async def test_close_interrupts_running_job_and_keeps_its_text(puppet: Puppet) -> None:
     store = KeptStore(server="here")
     engine = Engine(store=store, providers=puppet, server="here")
     await engine.open()
@@ -211,7 +207,7 @@ async def test_closing_interrupts_what_runs_and_keeps_its_text(puppet: Puppet) -
     assert b"So far" in b"".join(await store.events(job, after=0, max_bytes=9999))
 
 
-async def test_a_dead_servers_jobs_end_as_interrupted(engine: Engine, store: MemoryStore) -> None:
+async def test_job_of_dead_server_ends_as_interrupted(engine: Engine, store: MemoryStore) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec(), "left-behind")
     # A job of a server that nobody can reach any more.
     dead, _ = await store.submit(
@@ -224,7 +220,7 @@ async def test_a_dead_servers_jobs_end_as_interrupted(engine: Engine, store: Mem
     assert not (await engine.jobs.get(OWNER, job.id)).ended
 
 
-async def test_deleting_a_running_job_stops_it_and_sends_followers_away(engine: Engine, puppet: Puppet) -> None:
+async def test_delete_of_running_job_closes_provider_connection(engine: Engine, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("x")
     await shown(engine, job.id, "x")
@@ -235,7 +231,7 @@ async def test_deleting_a_running_job_stops_it_and_sends_followers_away(engine: 
         await engine.jobs.get(OWNER, job.id)
 
 
-async def test_what_belongs_to_another_is_not_there(engine: Engine, puppet: Puppet) -> None:
+async def test_job_of_another_owner_is_reported_like_missing_job(engine: Engine, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
     await puppet.call()
     for ask in (engine.jobs.get, engine.jobs.cancel, engine.jobs.delete, engine.jobs.answer):
@@ -246,7 +242,7 @@ async def test_what_belongs_to_another_is_not_there(engine: Engine, puppet: Pupp
         assert other.value.message.replace(job.id, "") == missing.value.message.replace(job.id[:-1] + "!", "")
 
 
-async def test_seen_at_the_end_reads_the_notice_and_before_it_does_not(engine: Engine, puppet: Puppet) -> None:
+async def test_seen_marks_notice_as_read_only_at_end_of_log(engine: Engine, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
     call = (await puppet.call()).say("x")
     await shown(engine, job.id, "x")

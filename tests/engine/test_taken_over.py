@@ -1,4 +1,4 @@
-"""Another machine takes the store: this server's jobs are its jobs now."""
+"""Another machine takes over the store and the jobs of this server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Lost(MemoryStore):
         await self.taken.wait()
 
 
-async def test_sockets_of_running_jobs_are_closed_when_the_store_is_taken_over(puppet: Puppet) -> None:
+async def test_takeover_of_store_closes_connections_of_running_jobs(puppet: Puppet) -> None:
     store = Lost()
     engine = Engine(store=store, providers=puppet, server="here", limits=LIMITS)
     await engine.open()

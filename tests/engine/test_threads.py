@@ -1,4 +1,4 @@
-"""Conversations: what is sent, what is shown, and what becomes of a thread while its jobs run."""
+"""Threads: messages that are sent and shown, and changes of a thread while its jobs run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def told(engine: Engine, thread: str) -> list[tuple[str, str | None, str]]
     return [(each.message.text, each.job, each.status) for each in await engine.threads.messages(OWNER, thread)]
 
 
-async def test_messages_are_what_the_next_job_sends(engine: Engine, puppet: Puppet) -> None:
+async def test_messages_of_thread_match_history_of_next_job(engine: Engine, puppet: Puppet) -> None:
     one = await turn(engine, puppet, "one", "1")
     failed, _ = await engine.jobs.submit(OWNER, spec("two", thread="t"))
     (await puppet.call()).say("half").fail(ProviderError("No."))
@@ -53,7 +53,7 @@ async def test_messages_are_what_the_next_job_sends(engine: Engine, puppet: Pupp
     assert await asked(engine, puppet, "t") == ["one", "1", "three", "3", "And?"]
 
 
-async def test_messages_end_with_what_has_not_ended(engine: Engine, puppet: Puppet) -> None:
+async def test_messages_end_with_prompts_of_unfinished_jobs(engine: Engine, puppet: Puppet) -> None:
     first, _ = await engine.jobs.submit(OWNER, spec("one", thread="t"))
     second, _ = await engine.jobs.submit(OWNER, spec("two", thread="t"))
     call = (await puppet.call()).say("so f")
@@ -64,7 +64,7 @@ async def test_messages_end_with_what_has_not_ended(engine: Engine, puppet: Pupp
     assert (await told(engine, "t"))[:2] == [("one", first.id, "completed"), ("so f", first.id, "completed")]
 
 
-async def test_a_turn_that_is_asked_again_is_shown_once(engine: Engine, puppet: Puppet) -> None:
+async def test_retried_turn_is_shown_once(engine: Engine, puppet: Puppet) -> None:
     await turn(engine, puppet, "one", "1")
     two = await turn(engine, puppet, "two", "wrong")
     again, _ = await engine.jobs.retry(OWNER, two.id)
@@ -80,7 +80,7 @@ async def test_a_turn_that_is_asked_again_is_shown_once(engine: Engine, puppet: 
     assert await asked(engine, puppet, "t") == ["one", "1", "two", "2", "And?"]
 
 
-async def test_a_message_whose_job_is_deleted_stays_in_what_was_frozen(engine: Engine, puppet: Puppet) -> None:
+async def test_message_of_deleted_job_stays_in_stored_history(engine: Engine, puppet: Puppet) -> None:
     one = await turn(engine, puppet, "one", "1")
     two = await turn(engine, puppet, "two", "2")
     await engine.jobs.delete(OWNER, one.id)
@@ -88,7 +88,7 @@ async def test_a_message_whose_job_is_deleted_stays_in_what_was_frozen(engine: E
     assert await told(engine, "t") == [*expected, ("two", two.id, "completed"), ("2", two.id, "completed")]
 
 
-async def test_a_fork_goes_on_from_where_the_other_was(engine: Engine, puppet: Puppet) -> None:
+async def test_fork_continues_from_its_turn_independently(engine: Engine, puppet: Puppet) -> None:
     one = await turn(engine, puppet, "one", "1")
     two = await turn(engine, puppet, "two", "2")
     thread = await engine.threads.fork(OWNER, "t", "from two", after=None)
@@ -103,7 +103,7 @@ async def test_a_fork_goes_on_from_where_the_other_was(engine: Engine, puppet: P
     assert (await told(engine, "from two"))[2:4] == [("two", two.id, "completed"), ("2", two.id, "completed")]
 
 
-async def test_a_fork_begins_at_what_is_whole_while_others_run(engine: Engine, puppet: Puppet) -> None:
+async def test_fork_during_running_turn_starts_at_last_completed_turn(engine: Engine, puppet: Puppet) -> None:
     await turn(engine, puppet, "one", "1")
     running, _ = await engine.jobs.submit(OWNER, spec("two", thread="t"))
     await engine.jobs.submit(OWNER, spec("three", thread="t"))
@@ -117,7 +117,7 @@ async def test_a_fork_begins_at_what_is_whole_while_others_run(engine: Engine, p
     assert words(await puppet.call())[-3:] == ["two", "2", "three"]
 
 
-async def test_a_fork_of_a_fork_can_begin_in_the_first(engine: Engine, puppet: Puppet) -> None:
+async def test_fork_of_fork_can_start_in_first_thread(engine: Engine, puppet: Puppet) -> None:
     one = await turn(engine, puppet, "one", "1")
     two = await turn(engine, puppet, "two", "2")
     await engine.threads.fork(OWNER, "t", "u", after=None)
@@ -131,7 +131,7 @@ async def test_a_fork_of_a_fork_can_begin_in_the_first(engine: Engine, puppet: P
     assert len(await told(engine, "w")) == 4
 
 
-async def test_a_fork_needs_something_that_was_said(engine: Engine, puppet: Puppet) -> None:
+async def test_fork_without_completed_turn_is_refused(engine: Engine, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec("one", thread="t"))
     (await puppet.call()).fail(ProviderError("No."))
     await ended(engine, job.id)
@@ -144,7 +144,7 @@ async def test_a_fork_needs_something_that_was_said(engine: Engine, puppet: Pupp
         await engine.threads.messages(OWNER, "none")
 
 
-async def test_a_fork_keeps_its_history_when_the_other_is_deleted(engine: Engine, puppet: Puppet) -> None:
+async def test_fork_keeps_its_history_when_original_is_deleted(engine: Engine, puppet: Puppet) -> None:
     one = await turn(engine, puppet, "one", "1")
     await engine.threads.fork(OWNER, "t", "new", after=None)
     waiting, _ = await engine.jobs.submit(OWNER, spec("two", thread="new"))
@@ -158,7 +158,7 @@ async def test_a_fork_keeps_its_history_when_the_other_is_deleted(engine: Engine
         await engine.jobs.get(OWNER, one.id)
 
 
-async def test_a_fork_is_no_less_a_fork_when_its_jobs_are_deleted(engine: Engine, puppet: Puppet) -> None:
+async def test_fork_keeps_its_history_when_its_own_job_is_deleted(engine: Engine, puppet: Puppet) -> None:
     await turn(engine, puppet, "one", "1")
     await engine.threads.fork(OWNER, "t", "new", after=None)
     wrong = await turn(engine, puppet, "two", "wrong", thread="new")
@@ -166,7 +166,7 @@ async def test_a_fork_is_no_less_a_fork_when_its_jobs_are_deleted(engine: Engine
     assert await asked(engine, puppet, "new") == ["one", "1", "And?"]
 
 
-async def test_a_thread_is_renamed_while_its_jobs_run(engine: Engine, puppet: Puppet) -> None:
+async def test_thread_is_renamed_while_its_jobs_run(engine: Engine, puppet: Puppet) -> None:
     first, _ = await engine.jobs.submit(OWNER, spec("one", thread="t"), "first-id")
     await engine.jobs.submit(OWNER, spec("two", thread="t"))
     call = await puppet.call()
@@ -186,7 +186,7 @@ async def test_a_thread_is_renamed_while_its_jobs_run(engine: Engine, puppet: Pu
         await engine.threads.get(OWNER, "t")
 
 
-async def test_a_fork_that_is_renamed_as_its_first_job_begins_keeps_its_history(
+async def test_fork_renamed_at_start_of_first_job_keeps_its_history(
     engine: Engine, puppet: Puppet, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await turn(engine, puppet, "one", "1")
@@ -202,7 +202,7 @@ async def test_a_fork_that_is_renamed_as_its_first_job_begins_keeps_its_history(
     assert await asked(engine, puppet, "new") == ["one", "1", "And?"]
 
 
-async def test_a_thread_is_deleted_with_what_runs_and_what_waits(engine: Engine, puppet: Puppet) -> None:
+async def test_thread_is_deleted_with_running_and_queued_jobs(engine: Engine, puppet: Puppet) -> None:
     await turn(engine, puppet, "one", "1")
     running, _ = await engine.jobs.submit(OWNER, spec("two", thread="t"))
     queued, _ = await engine.jobs.submit(OWNER, spec("three", thread="t"))
@@ -221,7 +221,7 @@ async def test_a_thread_is_deleted_with_what_runs_and_what_waits(engine: Engine,
         await engine.threads.delete("bob", "t")
 
 
-async def test_retention_takes_an_old_thread_and_leaves_its_fork(store: MemoryStore, puppet: Puppet) -> None:
+async def test_retention_deletes_old_thread_and_keeps_its_active_fork(store: MemoryStore, puppet: Puppet) -> None:
     clock = FakeClock()
     engine = Engine(store=store, providers=puppet, server="here", clock=clock)
     await engine.open()
@@ -245,7 +245,7 @@ async def test_retention_takes_an_old_thread_and_leaves_its_fork(store: MemorySt
     await engine.close()
 
 
-async def test_a_history_of_which_nobody_knows_whose_it_is_is_shown(engine: Engine, puppet: Puppet) -> None:
+async def test_history_without_job_ids_is_shown(engine: Engine, puppet: Puppet) -> None:
     # As databases of before have it.
     job, _ = await engine.jobs.submit(OWNER, spec("two", thread="t"))
     call = await puppet.call()
@@ -257,7 +257,7 @@ async def test_a_history_of_which_nobody_knows_whose_it_is_is_shown(engine: Engi
     assert await told(engine, "t") == [*expected, ("two", job.id, "completed"), ("2", job.id, "completed")]
 
 
-async def test_a_fork_does_not_stumble_over_a_turn_that_is_deleted_meanwhile(
+async def test_fork_skips_turn_that_is_deleted_meanwhile(
     engine: Engine, puppet: Puppet, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await turn(engine, puppet, "one", "1")
