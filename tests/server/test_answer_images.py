@@ -1,4 +1,4 @@
-"""Images of answers over real HTTP: kept, served so that a browser takes them for images only, and deleted."""
+"""Images of answers over HTTP: stored, served only as images, and deleted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def get(server: Jupyter, path: str, method: str = "GET", **headers: str) -> http
         return client.request(method, path, headers=headers)
 
 
-def test_an_answer_names_its_images_and_gives_their_files(server: Jupyter, drawn: str) -> None:
+def test_answer_lists_images_and_serves_their_files(server: Jupyter, drawn: str) -> None:
     job = get(server, f"jobs/{drawn}").json()
     assert job["images"] == [
         {"id": "1-1", "media_type": "image/png", "bytes": len(PNG)},
@@ -50,7 +50,7 @@ def test_an_answer_names_its_images_and_gives_their_files(server: Jupyter, drawn
         assert answer.headers["Content-Type"] == image["media_type"]
 
 
-def test_a_file_that_is_also_a_page_is_served_as_an_image_only(server: Jupyter, drawn: str) -> None:
+def test_image_with_html_content_is_served_only_as_image(server: Jupyter, drawn: str) -> None:
     for method in ("GET", "HEAD"):
         headers = get(server, f"jobs/{drawn}/images/1-2", method).headers
         assert headers["Content-Type"] == "image/gif"
@@ -61,7 +61,7 @@ def test_a_file_that_is_also_a_page_is_served_as_an_image_only(server: Jupyter, 
         assert headers["Cache-Control"] == "private, max-age=31536000, immutable"
 
 
-def test_who_has_the_file_is_not_sent_it_again(server: Jupyter, drawn: str) -> None:
+def test_unchanged_image_is_304(server: Jupyter, drawn: str) -> None:
     etag = get(server, f"jobs/{drawn}/images/1-3").headers["ETag"]
     again = get(server, f"jobs/{drawn}/images/1-3", **{"If-None-Match": etag})
     assert (again.status_code, again.content) == (304, b"")
@@ -71,7 +71,7 @@ def test_who_has_the_file_is_not_sent_it_again(server: Jupyter, drawn: str) -> N
 
 
 @pytest.mark.parametrize("path", ["1-4", "1-9", "2-1", "x", "1", "1-1-1", "01-1", "-"])
-def test_other_images_are_not_found(server: Jupyter, drawn: str, path: str) -> None:
+def test_unknown_image_is_not_found(server: Jupyter, drawn: str, path: str) -> None:
     for method in ("GET", "HEAD"):
         assert get(server, f"jobs/{drawn}/images/{path}", method).status_code == 404
     refusal = get(server, f"jobs/{drawn}/images/{path}")
@@ -81,17 +81,17 @@ def test_other_images_are_not_found(server: Jupyter, drawn: str, path: str) -> N
 
 
 @pytest.mark.parametrize("path", ["../1-1", "1%2F1", "1.1", "", "1-1.png", "%00"])
-def test_what_is_no_id_is_no_address(server: Jupyter, drawn: str, path: str) -> None:
+def test_malformed_image_id_is_not_found(server: Jupyter, drawn: str, path: str) -> None:
     assert get(server, f"jobs/{drawn}/images/{path}").status_code == 404
 
 
-def test_an_image_goes_with_its_job(server: Jupyter, drawn: str) -> None:
+def test_image_is_deleted_with_its_job(server: Jupyter, drawn: str) -> None:
     with server.client() as client:
         assert client.delete(f"jobs/{drawn}").status_code == 204
         assert client.get(f"jobs/{drawn}/images/1-1").status_code == 404
 
 
-def test_the_log_has_an_event_for_each_image(server: Jupyter, drawn: str) -> None:
+def test_log_has_one_event_per_image(server: Jupyter, drawn: str) -> None:
     events = get(server, f"jobs/{drawn}/events").json()
     images = [event for event in events if event["type"] == "image"]
     assert images[0] == {
@@ -105,7 +105,7 @@ def test_the_log_has_an_event_for_each_image(server: Jupyter, drawn: str) -> Non
     assert len(str(events)) < 5000
 
 
-def test_answers_of_a_batch_name_their_images(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_batch_answers_list_their_images(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["drawn"] = answer("", images=[PNG])
     jobs = [{"id": "image-of-batch", "model": "demo/drawn", "prompt": "x"}]
     with server.client() as client:
@@ -117,7 +117,7 @@ def test_answers_of_a_batch_name_their_images(server: Jupyter, provider: Threade
 
 
 @pytest.mark.parametrize("most", [0, 1000])
-def test_the_limit_is_a_setting(tmp_path: Any, provider: ThreadedProvider, most: int) -> None:
+def test_max_image_bytes_limits_images_of_answer(tmp_path: Any, provider: ThreadedProvider, most: int) -> None:
     provider.scripts["drawn"] = answer("Here:", images=[PNG, HTML])
     with jupyter(tmp_path, config=config_for(provider, max_image_bytes=most)) as server:
         job = wait(server, submit(server, "drawn"))

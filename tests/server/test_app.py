@@ -1,4 +1,4 @@
-"""Settings reach what they are about."""
+"""Settings reach the store, and unfinished jobs count as work."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {"full": False, "journal": None, "host": None}
         ({"database_journal": "wal"}, {"journal": "wal"}),
     ],
 )
-def test_what_is_said_of_the_database_reaches_the_store(
+def test_database_settings_reach_store(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: dict[str, Any], reached: dict[str, Any]
 ) -> None:
     asked: list[tuple[Path, dict[str, Any]]] = []
@@ -40,7 +40,7 @@ def test_what_is_said_of_the_database_reaches_the_store(
     assert asked == [(tmp_path / "x.sqlite", {"server": "here", **DEFAULTS, **reached})]
 
 
-def test_temporary_store_is_a_store_of_its_own() -> None:
+def test_temporary_setting_creates_temporary_store() -> None:
     store = BgStreamApp(store="temporary")._open_store("here")
     assert (type(store), store.kind, store.path) == (TemporaryStore, "temporary", None)
 
@@ -52,7 +52,7 @@ def test_memory_store_is_refused_with_its_replacement() -> None:
         BgStreamApp(store="postgres")
 
 
-async def test_a_culler_is_kept_away_from_what_is_still_to_run_here() -> None:
+async def test_queued_or_waiting_job_of_this_server_counts_as_work() -> None:
     store = MemoryStore(server=HERE)
     engine = Engine(store=store, providers=Puppet(), server=HERE)  # not open: nothing is claimed but by us
     await store.open()

@@ -1,4 +1,4 @@
-"""A key is planted wherever one can come from; then everything that the server writes or says is searched for it."""
+"""Keys are planted in all settings; then all files, responses and processes of the server are searched for them."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ def processes(server: Jupyter) -> dict[str, bytes]:
     return {"processes": found}
 
 
-def test_the_search_finds_what_is_there(everything: dict[str, bytes]) -> None:
+def test_search_finds_planted_prompt_and_answer(everything: dict[str, bytes]) -> None:
     assert b"jobs.sqlite" in b" ".join(place.encode() for place in everything)
     kept = b"".join(data for place, data in everything.items() if "jobs.sqlite" in place)
     assert PROMPT.lower().encode() in kept
@@ -273,7 +273,7 @@ def test_the_search_finds_what_is_there(everything: dict[str, bytes]) -> None:
     assert b"incorrect api key provided" in kept  # the services' own words are kept, without the key
 
 
-def test_the_key_is_nowhere(everything: dict[str, bytes]) -> None:
+def test_key_is_in_no_file_response_or_process(everything: dict[str, bytes]) -> None:
     found = {
         place: data[max(0, data.find(secret) - 150) : data.find(secret) + 50]
         for place, data in everything.items()
@@ -283,14 +283,14 @@ def test_the_key_is_nowhere(everything: dict[str, bytes]) -> None:
     assert not found
 
 
-def test_no_log_line_holds_the_key_a_prompt_or_an_answer(everything: dict[str, bytes]) -> None:
+def test_log_contains_no_key_prompt_or_answer(everything: dict[str, bytes]) -> None:
     secrets = (*SECRETS, PROMPT.lower().encode(), ANSWER.lower().encode())
     # traitlets logs the whole config at debug level, Jupyter's own token with it: see docs/explanation/security.md.
     lines = [line for line in everything["log"].splitlines() if b"config changed:" not in line]
     assert not [line for line in lines if any(secret in line for secret in secrets)]
 
 
-def test_of_a_function_in_the_config_only_its_name_is_logged() -> None:
+def test_only_name_of_function_in_config_is_logged() -> None:
     def key() -> str:
         return KEY
 
@@ -299,7 +299,7 @@ def test_of_a_function_in_the_config_only_its_name_is_logged() -> None:
     assert "k3yc4nary" not in said.lower()
 
 
-def test_a_key_in_the_wrong_place_is_not_shown(provider: ThreadedProvider) -> None:
+def test_misplaced_key_is_not_in_error_message(provider: ThreadedProvider) -> None:
     wrong = {
         "as the variable's name": {"base_url": provider.base_url, "api_key_env": KEY},
         "in the address": {"base_url": f"https://user:{quote(KEY, safe='')}@host.example/v1"},

@@ -1,4 +1,4 @@
-"""Every setting is in the docs."""
+"""The documentation names every setting, provider, error code and test."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_every_built_in_provider_has_a_page(name: str) -> None:
     assert headings & {"## What it supports", "## What you see"}
 
 
-def test_the_example_of_a_plugin_has_ten_lines_and_does_what_it_says() -> None:
+def test_plugin_example_has_at_most_ten_lines_and_works() -> None:
     page = (ROOT / "docs/how-to/plugins.md").read_text()
     (source,) = re.findall(r"```python\n(.*?)```", page, re.S)
     assert len([line for line in source.splitlines() if line]) <= 10
@@ -92,13 +92,13 @@ def test_the_example_of_a_plugin_has_ten_lines_and_does_what_it_says() -> None:
     assert [usage.output_tokens for usage in of(said, Usage)] == [3]
 
 
-def test_every_setting_of_the_page_is_documented() -> None:
+def test_every_frontend_setting_is_documented() -> None:
     schema = json.loads((ROOT / "labextension/schema/plugin.json").read_text())
     for name in schema["properties"]:
         assert f"`{name}`" in DOCS
 
 
-def test_every_error_code_of_the_protocol_is_one_that_the_code_can_say() -> None:
+def test_every_error_code_of_protocol_is_in_code_and_troubleshooting() -> None:
     source = "".join(path.read_text() for path in (ROOT / "jupyter_bgstream").rglob("*.py"))
     protocol = (ROOT / "PROTOCOL.md").read_text()
     listed = protocol[protocol.index("A failed job's `error.code`") : protocol.index("## Events")]
@@ -110,7 +110,7 @@ def test_every_error_code_of_the_protocol_is_one_that_the_code_can_say() -> None
         assert f"`{code}`" in troubleshooting, code
 
 
-def test_every_test_that_the_docs_lean_on_is_there() -> None:
+def test_every_test_named_in_failure_modes_exists() -> None:
     sources = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "jupyter_bgstream/testing").glob("*.py")]
     defined = {name for path in sources for name in re.findall(r"def (test_\w+)", path.read_text())}
     named = re.findall(r"`(test_\w+)`", (ROOT / "docs/explanation/failure-modes.md").read_text())

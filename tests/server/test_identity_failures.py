@@ -1,4 +1,4 @@
-"""An identity provider that fails, as a deployment's may: the answer says so and shows nothing of the inside."""
+"""Failing identity providers: the response names the failure without internal details."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_failing_identity_provider_is_503(server: Jupyter, failure: str, verb: s
     assert int(answer.headers["Retry-After"]) > 0
 
 
-def test_refusal_of_the_identity_provider_stays_as_it_is(server: Jupyter) -> None:
+def test_refusal_of_identity_provider_is_passed_on(server: Jupyter) -> None:
     answer = ask(server, "refused", "jobs")
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
     assert ask(server, "", "jobs").status_code == 200

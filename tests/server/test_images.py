@@ -1,4 +1,4 @@
-"""Images and parameters through REST: what goes out, what viewers see, and what is refused before it is stored."""
+"""Images and params through REST: requests to the provider, responses to viewers, and refusals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def asked(*parts: Any) -> dict[str, Any]:
     return {"model": "demo/seen", "messages": [{"role": "user", "content": list(parts)}]}
 
 
-def test_an_image_goes_out_and_viewers_see_its_size(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_image_is_sent_to_provider_and_viewers_see_its_size(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["seen"] = answer("A square.")
     with server.client() as client:
         body = asked(IMAGE, TEXT)
@@ -39,7 +39,7 @@ def test_an_image_goes_out_and_viewers_see_its_size(server: Jupyter, provider: T
     assert sent["content"][0]["image_url"]["url"] == f"data:image/png;base64,{IMAGE['data']}"
 
 
-def test_a_job_asked_again_has_its_images(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_retried_job_sends_its_images_again(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["seen"] = answer("Yes.")
     with server.client() as client:
         first = client.post("jobs", json=asked(IMAGE)).json()["id"]
@@ -48,7 +48,7 @@ def test_a_job_asked_again_has_its_images(server: Jupyter, provider: ThreadedPro
     assert provider.requests[-1].json == provider.requests[-2].json
 
 
-def test_the_next_turn_of_a_thread_has_the_image_before_it(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_next_turn_of_thread_sends_image_before_it(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["seen"] = answer("A square.")
     with server.client() as client:
         wait(server, client.post("jobs", json=asked(IMAGE, TEXT) | {"thread": "shapes"}).json()["id"])
@@ -58,7 +58,7 @@ def test_the_next_turn_of_a_thread_has_the_image_before_it(server: Jupyter, prov
     assert (said["content"], second["content"]) == ("A square.", "What colour?")
 
 
-def test_five_megabytes_of_image_do_not_come_back(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_job_response_does_not_contain_image_data(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["seen"] = answer("Large.")
     large = IMAGE | {"data": b64encode(PNG + b"\0" * 5_000_000).decode()}
     with server.client() as client:
@@ -82,13 +82,13 @@ def test_five_megabytes_of_image_do_not_come_back(server: Jupyter, provider: Thr
         ([IMAGE | {"data": "AAAA"}] * 51, "messages"),
     ],
 )
-def test_what_is_no_image_is_a_400_that_says_where(server: Jupyter, parts: list[Any], field: str) -> None:
+def test_malformed_image_is_400_with_its_field(server: Jupyter, parts: list[Any], field: str) -> None:
     with server.client() as client:
         answered = client.post("jobs", json=asked(*parts))
     assert (answered.status_code, answered.json()["code"], answered.json()["field"]) == (400, "invalid", field)
 
 
-def test_a_key_in_params_is_never_stored(server: Jupyter) -> None:
+def test_key_in_params_is_refused_and_not_stored(server: Jupyter) -> None:
     with server.client() as client:
         body = {"id": "with-a-key", "model": "demo/seen", "prompt": "x", "params": {"api_key": "sk-canary"}}
         answered = client.post("jobs", json=body)
@@ -101,7 +101,7 @@ def test_a_key_in_params_is_never_stored(server: Jupyter) -> None:
         assert client.get("batches/with-an-address").status_code == 404
 
 
-def test_params_go_out_by_their_names(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_params_are_sent_by_their_names(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["named"] = answer("x")
     wait(server, submit(server, "named", params={"max_tokens": 5, "top_k": 3}))
     sent = provider.requests[-1].json

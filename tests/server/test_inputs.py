@@ -1,4 +1,4 @@
-"""Files, recordings, marks and tools through REST: what goes out, what viewers see, and what is refused at once."""
+"""Files, audio, cache controls and tools through REST: requests to the provider, responses and refusals."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def asked(*parts: Any, model: str = "demo/read", **fields: Any) -> dict[str, Any
     return {"model": model, "messages": [{"role": "user", "content": list(parts)}], **fields}
 
 
-def test_files_go_out_and_viewers_see_their_names_and_sizes(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_files_are_sent_and_viewers_see_their_names_and_sizes(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["read"] = answer("A report.")
     with server.client() as client:
         body = asked(PDF, CSV, WAV, TEXT, id="with-files", thread="files")
@@ -95,9 +95,7 @@ def test_files_go_out_and_viewers_see_their_names_and_sizes(server: Jupyter, pro
         (TEXT | {"cache_control": {"type": "ephemeral", "ttl": "2h"}}, "cache_control.ttl", "Invalid enum value '2h'"),
     ],
 )
-def test_a_part_that_is_wrong_is_a_400_that_says_where(
-    server: Jupyter, part: dict[str, Any], field: str, words: str
-) -> None:
+def test_malformed_part_is_400_with_its_field(server: Jupyter, part: dict[str, Any], field: str, words: str) -> None:
     with server.client() as client:
         answered = client.post("jobs", json=asked(TEXT, part))
     refusal = answered.json()
@@ -118,7 +116,7 @@ def test_a_part_that_is_wrong_is_a_400_that_says_where(
         ("claude/one", WAV, "The recording cannot be sent: Anthropic Messages does not accept audio."),
     ],
 )
-def test_a_part_that_the_format_lacks_is_refused_before_it_is_stored(
+def test_part_unsupported_by_format_is_refused_before_it_is_stored(
     server: Jupyter, model: str, part: dict[str, Any], words: str
 ) -> None:
     with server.client() as client:
@@ -132,9 +130,7 @@ def test_a_part_that_the_format_lacks_is_refused_before_it_is_stored(
         assert client.get("jobs/never-stored").status_code == 404
 
 
-def test_a_file_in_the_history_that_another_model_cannot_have_fails_the_job(
-    server: Jupyter, provider: ThreadedProvider
-) -> None:
+def test_file_in_history_unsupported_by_model_fails_job(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["read"] = answer("A report.")
     with server.client() as client:
         wait(server, client.post("jobs", json=asked(PDF, thread="moved")).json()["id"])
@@ -151,7 +147,7 @@ CALLING = (
 )
 
 
-def test_a_thread_goes_on_with_the_results_of_tools(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_thread_continues_with_tool_results(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["calls"] = replay(CALLING)
     provider.scripts["read"] = answer("It rains.")
     wait(server, submit(server, "calls", thread="weather"))
@@ -172,7 +168,7 @@ def test_a_thread_goes_on_with_the_results_of_tools(server: Jupyter, provider: T
     assert sent[2] == result
 
 
-def test_a_thread_goes_on_without_the_results_too(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_thread_continues_without_tool_results(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["calls"] = replay(CALLING)
     provider.scripts["read"] = answer("Sorry.")
     wait(server, submit(server, "calls", thread="no-weather"))
@@ -201,7 +197,7 @@ def test_a_thread_goes_on_without_the_results_too(server: Jupyter, provider: Thr
          "tool_calls[0].arguments", "Expected str, got object"),
     ],
 )  # fmt: skip
-def test_messages_of_tools_that_do_not_fit_are_a_400(
+def test_unmatched_tool_message_is_400_with_its_field(
     server: Jupyter, message: dict[str, Any], field: str, words: str
 ) -> None:
     with server.client() as client:

@@ -21,7 +21,7 @@ CANARY = "sk-canary-3f9a77"
 STREAMS = streams("chat-completions")
 
 
-def test_a_job_end_to_end(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_job_runs_end_to_end(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["whole"] = answer("Grüezi 👩‍🚀 world", reasoning="Hm.", usage=(3, 7))
     job = wait(server, submit(server, "whole", tags=["a"], source={"cell": "c1"}))
     assert (job["status"], job["text"], job["reasoning"]) == ("completed", "Grüezi 👩‍🚀 world", "Hm.")
@@ -47,7 +47,7 @@ def test_a_job_end_to_end(server: Jupyter, provider: ThreadedProvider) -> None:
         assert client.delete(f"notices/{notice['id']}").status_code == 404
 
 
-def test_a_repeated_submit_is_one_job(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_repeated_submit_creates_one_job(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["once"] = answer("x")
     body = {"id": "client-made-id", "model": "demo/once", "prompt": "Hello"}
     with server.client() as client:
@@ -59,7 +59,7 @@ def test_a_repeated_submit_is_one_job(server: Jupyter, provider: ThreadedProvide
     assert sum(request.model == "once" for request in provider.requests) == 1
 
 
-def test_cancel_reaches_the_providers_socket_within_a_second(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_cancel_closes_provider_connection_within_one_second(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two three four", hold_after=2)
     job = submit(server, "held")
     until_text(server, job, "one two")
@@ -91,7 +91,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("model", FAILURES)
-def test_each_failure_has_its_code_and_a_sentence(server: Jupyter, provider: ThreadedProvider, model: str) -> None:
+def test_each_failure_has_code_and_message(server: Jupyter, provider: ThreadedProvider, model: str) -> None:
     code, script = FAILURES[model]
     if script is not None:
         provider.scripts[model] = script
@@ -102,7 +102,7 @@ def test_each_failure_has_its_code_and_a_sentence(server: Jupyter, provider: Thr
     assert len(sentence) > 40
 
 
-def test_failures_before_any_answer_name_what_to_set(tmp_path: Path, provider: ThreadedProvider) -> None:
+def test_failure_before_any_answer_names_setting_to_change(tmp_path: Path, provider: ThreadedProvider) -> None:
     config = config_for(provider)
     config["BgStreamApp"]["providers"]["nowhere"] = {"base_url": "http://127.0.0.1:9/v1"}
     expected = {
@@ -119,9 +119,7 @@ def test_failures_before_any_answer_name_what_to_set(tmp_path: Path, provider: T
 
 
 @pytest.mark.parametrize("path", STREAMS.values(), ids=STREAMS)
-def test_recorded_answers_arrive_character_for_character(
-    server: Jupyter, provider: ThreadedProvider, path: Path
-) -> None:
+def test_recorded_answers_arrive_unchanged(server: Jupyter, provider: ThreadedProvider, path: Path) -> None:
     chunks = [json.loads(line) for line in path.read_text().splitlines()]
     body = b"".join(event(chunk) for chunk in chunks) + DONE
     provider.scripts[path.stem] = replay(body, cuts=random.randrange(2**32))
@@ -140,7 +138,7 @@ def text_of(chunks: list[dict[str, object]]) -> str:
     return text
 
 
-def test_every_character_a_viewer_saw_survives_kill_9(tmp_path: Path, provider: ThreadedProvider) -> None:
+def test_text_that_viewer_received_survives_kill(tmp_path: Path, provider: ThreadedProvider) -> None:
     text = " ".join(f"wörd{n}👋🏽" for n in range(200))
     provider.scripts["killed"] = answer(text, hold_after=150)
     with jupyter(tmp_path, config=config_for(provider)) as server:
@@ -163,7 +161,7 @@ def test_every_character_a_viewer_saw_survives_kill_9(tmp_path: Path, provider: 
                 assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
-def test_two_servers_share_the_jobs_and_leave_each_others_alone(tmp_path: Path, provider: ThreadedProvider) -> None:
+def test_two_servers_share_jobs_and_run_only_their_own(tmp_path: Path, provider: ThreadedProvider) -> None:
     provider.scripts["shared"] = answer("one two three four", hold_after=2)
     database = {"database": str(tmp_path / "jobs.sqlite")}
     config = config_for(provider, **database)
@@ -188,7 +186,7 @@ def test_two_servers_share_the_jobs_and_leave_each_others_alone(tmp_path: Path, 
         assert (ended["status"], ended["text"], ended["error"]["code"]) == ("interrupted", "one two ", "server_died")
 
 
-def test_no_key_is_kept_or_shown_anywhere(tmp_path: Path, provider: ThreadedProvider) -> None:
+def test_key_is_neither_stored_nor_shown(tmp_path: Path, provider: ThreadedProvider) -> None:
     provider.scripts["echoes-the-key"] = refusal(401, {"error": {"message": f"Incorrect API key provided: {CANARY}."}})
     config = config_for(provider)
     config["BgStreamApp"]["providers"]["demo"]["api_key_env"] = "DEMO_KEY"
@@ -203,7 +201,7 @@ def test_no_key_is_kept_or_shown_anywhere(tmp_path: Path, provider: ThreadedProv
     assert CANARY.encode() not in kept
 
 
-def test_unavailable_database_is_reported_and_jupyter_lives(tmp_path: Path, provider: ThreadedProvider) -> None:
+def test_unavailable_database_is_reported_and_jupyter_still_works(tmp_path: Path, provider: ThreadedProvider) -> None:
     broken = tmp_path / "jobs.sqlite"
     broken.write_bytes(b"this is not a database" * 99)
     config = config_for(provider, database=str(broken))
@@ -216,9 +214,7 @@ def test_unavailable_database_is_reported_and_jupyter_lives(tmp_path: Path, prov
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be moved there")
-def test_database_that_is_moved_under_the_server_is_said_until_it_is_back(
-    tmp_path: Path, provider: ThreadedProvider
-) -> None:
+def test_moved_database_is_reported_until_it_is_back(tmp_path: Path, provider: ThreadedProvider) -> None:
     database, elsewhere = tmp_path / "jobs.sqlite", tmp_path / "elsewhere.sqlite"
     with jupyter(tmp_path / "home", config=config_for(provider, database=str(database))) as server:
         provider.scripts["moved"] = answer("Hello")
@@ -238,7 +234,7 @@ def test_database_that_is_moved_under_the_server_is_said_until_it_is_back(
         assert wait(server, submit(server, "moved"))["status"] == "completed"
 
 
-def test_stopping_the_server_interrupts_and_says_so(tmp_path: Path, provider: ThreadedProvider) -> None:
+def test_stopped_server_interrupts_job_with_code_server_stopped(tmp_path: Path, provider: ThreadedProvider) -> None:
     provider.scripts["stopped"] = answer("one two three", hold_after=2)
     with jupyter(tmp_path, config=config_for(provider)) as server:
         job = submit(server, "stopped")
@@ -265,7 +261,7 @@ def test_running_jobs_count_as_activity(tmp_path: Path, provider: ThreadedProvid
             after = client.get(f"{server.url}api/status").json()["last_activity"]
 
 
-def test_costs_are_added_up_by_what_is_asked_for(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_costs_are_summed_by_thread_and_day(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["paid"] = answer("Hello", usage=(3, 7))
     job = wait(server, submit(server, "paid", thread="costs of a thread"))
     with server.client() as client:

@@ -39,7 +39,9 @@ def until(client: httpx.Client, path: str, **expected: object) -> dict[str, Any]
         assert time.monotonic() < deadline, answer
 
 
-def test_an_ended_job_is_asked_again_once(server: Jupyter, client: httpx.Client, provider: ThreadedProvider) -> None:
+def test_repeated_retry_of_ended_job_creates_one_job(
+    server: Jupyter, client: httpx.Client, provider: ThreadedProvider
+) -> None:
     provider.scripts["wrong-then-right"] = refusal(400, {"error": {"message": "No."}})
     first = wait(server, submit(server, "wrong-then-right", title="Mine", tags=["a"]))
     assert first["status"] == "failed"
@@ -54,7 +56,7 @@ def test_an_ended_job_is_asked_again_once(server: Jupyter, client: httpx.Client,
     assert done["messages"] == first["messages"]
 
 
-def test_a_running_job_is_not_retried(server: Jupyter, client: httpx.Client, provider: ThreadedProvider) -> None:
+def test_retry_of_running_job_is_refused(server: Jupyter, client: httpx.Client, provider: ThreadedProvider) -> None:
     provider.scripts["going-on"] = answer("one two", hold_after=1)
     job = submit(server, "going-on")
     until_text(server, job, "one")
@@ -65,7 +67,7 @@ def test_a_running_job_is_not_retried(server: Jupyter, client: httpx.Client, pro
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
 
 
-def test_a_busy_provider_is_waited_out_and_the_log_says_it(
+def test_rate_limited_job_waits_and_log_contains_it(
     server: Jupyter, client: httpx.Client, provider: ThreadedProvider
 ) -> None:
     provider.scripts["busy-then-free"] = refusal(429, {"error": {"message": "Busy."}})
@@ -80,9 +82,7 @@ def test_a_busy_provider_is_waited_out_and_the_log_says_it(
     assert kinds[:4] == ["queued", "attempt", "waiting", "attempt"]
 
 
-def test_many_jobs_are_one_batch_with_one_notice(
-    server: Jupyter, client: httpx.Client, provider: ThreadedProvider
-) -> None:
+def test_batch_of_jobs_has_one_notice(server: Jupyter, client: httpx.Client, provider: ThreadedProvider) -> None:
     provider.scripts["row"] = answer("fine")
     provider.scripts["bad-row"] = refusal(400, {"error": {"message": "No."}})
     before = len(client.get("notices").json()["notices"])
@@ -110,7 +110,7 @@ def test_many_jobs_are_one_batch_with_one_notice(
     ]
 
 
-def test_a_job_of_a_batch_has_the_batches_source_where_it_has_none_of_its_own(client: httpx.Client) -> None:
+def test_job_without_source_has_source_of_its_batch(client: httpx.Client) -> None:
     sources = [{"cell": "c1"}, {"notebook": "mine.ipynb"}, {}]
     jobs = [
         {"id": f"source-{n:03}", "model": "demo/x", "prompt": "x", "source": source} for n, source in enumerate(sources)
@@ -126,7 +126,9 @@ def test_a_job_of_a_batch_has_the_batches_source_where_it_has_none_of_its_own(cl
     client.post("batches/sources-of-many/cancel")
 
 
-def test_a_batch_is_cancelled_as_one(server: Jupyter, client: httpx.Client, provider: ThreadedProvider) -> None:
+def test_cancel_of_batch_cancels_all_its_jobs(
+    server: Jupyter, client: httpx.Client, provider: ThreadedProvider
+) -> None:
     provider.scripts["slow-row"] = answer("one two", hold_after=1)
     jobs = jobs_of("slow-rows", "slow-row", *range(30))
     assert client.post("batches", json={"id": "slow-rows", "total": 99, "jobs": jobs}).status_code == 200
@@ -153,7 +155,7 @@ def test_a_batch_is_cancelled_as_one(server: Jupyter, client: httpx.Client, prov
         ),
     ],
 )
-def test_a_bad_batch_is_refused_by_its_field(client: httpx.Client, body: dict[str, Any], field: str) -> None:
+def test_malformed_batch_is_refused_with_its_field(client: httpx.Client, body: dict[str, Any], field: str) -> None:
     refused = client.post("batches", json=body)
     assert (refused.status_code, refused.json()["code"], refused.json()["field"]) == (400, "invalid", field)
     assert client.get("batches/batch-of-bad").status_code == 404
@@ -163,12 +165,12 @@ def test_a_bad_batch_is_refused_by_its_field(client: httpx.Client, body: dict[st
     ("field", "value"),
     [("retry_policy", "sometimes"), ("idle_timeout", 0), ("idle_timeout", 99999), ("on_restart", "no")],
 )
-def test_how_a_job_is_tried_is_checked(client: httpx.Client, field: str, value: object) -> None:
+def test_invalid_retry_setting_is_refused_with_its_field(client: httpx.Client, field: str, value: object) -> None:
     refused = client.post("jobs", json={"model": "demo/x", "prompt": "x", field: value})
     assert (refused.status_code, refused.json()["field"]) == (400, field)
 
 
-def test_mutes_are_kept_by_the_server(server: Jupyter, client: httpx.Client, provider: ThreadedProvider) -> None:
+def test_mutes_are_stored_on_server(server: Jupyter, client: httpx.Client, provider: ThreadedProvider) -> None:
     provider.scripts["quiet"] = answer("shh")
     assert client.put("mutes", params={"thread": "quiet one"}).json() == {
         "mutes": [{"kind": "thread", "name": "quiet one"}]
@@ -195,7 +197,7 @@ def test_mutes_are_kept_by_the_server(server: Jupyter, client: httpx.Client, pro
     assert client.get("mutes").json() == {"mutes": []}
 
 
-def test_a_killed_servers_jobs_go_on_in_its_next_life(tmp_path: Path, provider: ThreadedProvider) -> None:
+def test_jobs_of_killed_server_continue_after_restart(tmp_path: Path, provider: ThreadedProvider) -> None:
     provider.scripts["killed-and-back"] = answer("one two three", hold_after=2)
     provider.scripts["behind"] = answer("from the queue")
     with jupyter(tmp_path, config=config_for(provider, max_running=2)) as server:
@@ -214,7 +216,7 @@ def test_a_killed_servers_jobs_go_on_in_its_next_life(tmp_path: Path, provider: 
     assert (done[queued]["status"], done[queued]["text"]) == ("completed", "from the queue")
 
 
-async def test_limits_hold_when_a_notebook_floods(tmp_path: Path, provider: ThreadedProvider) -> None:
+async def test_queue_limit_and_reserved_capacity_hold_under_flood(tmp_path: Path, provider: ThreadedProvider) -> None:
     provider.scripts["flood"] = answer("one two", hold_after=1)
     config = config_for(provider, max_running=4, reserved_interactive=2, max_queued=20)
     with jupyter(tmp_path, config=config) as server:

@@ -69,7 +69,7 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_start_is_repeated_with_longer_pauses_until_the_store_opens(caplog: pytest.LogCaptureFixture) -> None:
+async def test_start_is_repeated_with_longer_pauses_until_store_opens(caplog: pytest.LogCaptureFixture) -> None:
     world = World(*[UnavailableError("The disk is full.")] * 7)
     await world.lifecycle.start()
     pause, waited = FIRST_RETRY, []
@@ -94,7 +94,7 @@ async def test_start_is_repeated_with_longer_pauses_until_the_store_opens(caplog
 @pytest.mark.parametrize(
     "error", [UnavailableError("No."), OSError("No."), InvalidRequestError("No."), ValueError(), SystemExit(1)]
 )
-async def test_failure_after_the_store_was_opened_closes_it(error: BaseException) -> None:
+async def test_failure_after_store_was_opened_closes_store(error: BaseException) -> None:
     def fail(_: Engine) -> BackgroundTasks:
         raise error
 
@@ -107,7 +107,7 @@ async def test_failure_after_the_store_was_opened_closes_it(error: BaseException
     await world.lifecycle.stop()
 
 
-async def test_failed_announcement_opens_nothing_and_is_repeated() -> None:
+async def test_failed_runtime_file_opens_nothing_and_is_repeated() -> None:
     world = World()
     world.announce_errors = [UnavailableError("The folder is read-only.")]
     await world.lifecycle.start()
@@ -120,7 +120,7 @@ async def test_failed_announcement_opens_nothing_and_is_repeated() -> None:
     assert world.events == ["open", "close"]
 
 
-async def test_stop_between_tries_ends_them() -> None:
+async def test_stop_between_start_attempts_ends_them() -> None:
     world = World(UnavailableError("No."))
     await world.lifecycle.start()
     await world.clock.sleeping()
@@ -131,7 +131,7 @@ async def test_stop_between_tries_ends_them() -> None:
     assert world.backend.reason == server_backend.STOPPING
 
 
-async def test_stop_during_start_closes_what_was_opened() -> None:
+async def test_stop_during_start_closes_opened_store() -> None:
     world = World()
     starting = asyncio.create_task(world.lifecycle.start())
     await asyncio.sleep(0)
@@ -141,7 +141,7 @@ async def test_stop_during_start_closes_what_was_opened() -> None:
     assert world.backend.engine is None
 
 
-async def test_second_stop_waits_for_the_first() -> None:
+async def test_second_stop_waits_for_first() -> None:
     # Jupyter calls it once for each signal, and ends the loop after either call.
     world = World()
     await world.lifecycle.start()
@@ -152,7 +152,7 @@ async def test_second_stop_waits_for_the_first() -> None:
     await first
 
 
-async def test_task_that_dies_is_reported_at_once_and_keeps_nothing_open(caplog: pytest.LogCaptureFixture) -> None:
+async def test_failed_task_is_reported_at_once_and_store_is_closed_at_stop(caplog: pytest.LogCaptureFixture) -> None:
     async def die() -> None:
         raise FileNotFoundError("no such authorities")
 
@@ -166,7 +166,7 @@ async def test_task_that_dies_is_reported_at_once_and_keeps_nothing_open(caplog:
     assert world.events == ["open", "close"]
 
 
-async def test_request_is_held_until_the_first_try_has_ended_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_request_waits_for_first_start_attempt_within_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(UnavailableError("No."))
     held = asyncio.create_task(world.backend.wait_settled())
     await turns()

@@ -79,7 +79,7 @@ async def ask(server: Jupyter, verb: str, path: str, **kwargs: Any) -> Any:
         return (await client.request(verb, path, **kwargs)).json()
 
 
-async def test_it_greets_follows_and_tells_the_end(server: Jupyter, provider: ThreadedProvider, page: Page) -> None:
+async def test_page_receives_hello_events_and_end(server: Jupyter, provider: ThreadedProvider, page: Page) -> None:
     hello = await page.read()
     assert (hello["type"], hello["protocol"]) == ("hello", PROTOCOL_VERSION)
     provider.scripts["live"] = answer("one two three", hold_after=2)
@@ -92,7 +92,7 @@ async def test_it_greets_follows_and_tells_the_end(server: Jupyter, provider: Th
     assert (page.answers[job].text, page.answers[job].status, end["job"]) == ("one two three", "completed", job)
 
 
-async def test_a_view_that_reconnects_goes_on_at_its_cursor(
+async def test_reconnected_view_continues_at_its_cursor(
     server: Jupyter, provider: ThreadedProvider, page: Page
 ) -> None:
     provider.scripts["again"] = answer("one two three four", hold_after=2)
@@ -108,7 +108,7 @@ async def test_a_view_that_reconnects_goes_on_at_its_cursor(
     assert page.answers[job].text == "one two three four"
 
 
-async def test_catching_up_comes_in_few_bounded_frames(server: Jupyter, provider: ThreadedProvider, page: Page) -> None:
+async def test_catch_up_uses_few_bounded_frames(server: Jupyter, provider: ThreadedProvider, page: Page) -> None:
     provider.scripts["long"] = answer(LONG)
     job = await asyncio.to_thread(submit, server, "long")
     await page.send("follow", job=job)
@@ -124,7 +124,7 @@ async def test_catching_up_comes_in_few_bounded_frames(server: Jupyter, provider
     assert sum(len(frame["events"]) for frame in frames) < 100  # 30,000 deltas, joined into runs
 
 
-async def test_hints_tell_of_every_change_of_state_and_of_no_delta(
+async def test_status_hints_are_few_and_include_end_and_deletion(
     server: Jupyter, provider: ThreadedProvider, page: Page
 ) -> None:
     await page.until("hello")
@@ -143,7 +143,7 @@ async def test_hints_tell_of_every_change_of_state_and_of_no_delta(
     await page.until("job", job=job, status="deleted")
 
 
-async def test_seen_reads_the_notice_only_at_the_end(server: Jupyter, provider: ThreadedProvider, page: Page) -> None:
+async def test_seen_marks_notice_as_read_only_at_end(server: Jupyter, provider: ThreadedProvider, page: Page) -> None:
     provider.scripts["seen"] = answer("one two", hold_after=1)
     job = await asyncio.to_thread(submit, server, "seen")
     await page.send("follow", job=job)
@@ -163,7 +163,7 @@ async def unread(server: Jupyter, job: str) -> bool:
     return job in [notice["job"] for notice in notices]
 
 
-async def test_what_cannot_be_is_said_and_the_socket_lives(
+async def test_invalid_frame_is_answered_and_socket_stays_open(
     server: Jupyter, provider: ThreadedProvider, page: Page
 ) -> None:
     await page.send("follow", job="no-such-job")
@@ -182,7 +182,7 @@ async def test_what_cannot_be_is_said_and_the_socket_lives(
     await page.until("events", closed=True)
 
 
-async def test_a_page_that_stops_reading_holds_up_nobody(
+async def test_page_that_stops_reading_blocks_no_other_page(
     server: Jupyter, provider: ThreadedProvider, page: Page
 ) -> None:
     provider.scripts["slow-reader"] = answer(LONG)
@@ -197,7 +197,7 @@ async def test_a_page_that_stops_reading_holds_up_nobody(
     await stuck.leave()
 
 
-async def test_a_server_that_stops_gives_the_end_and_then_closes(provider: ThreadedProvider, tmp_path: Path) -> None:
+async def test_stopping_server_sends_end_before_socket_closes(provider: ThreadedProvider, tmp_path: Path) -> None:
     provider.scripts["stopping"] = answer("one two", hold_after=1)
     with jupyter(tmp_path, config=config_for(provider)) as server:
         job = await asyncio.to_thread(submit, server, "stopping")

@@ -1,4 +1,4 @@
-"""Of all pages that share a document, one is to write the end of an answer into it."""
+"""Save leases: one of the pages that share a document writes the end of an answer into it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def granted(page: Page, **other: str) -> bool:
     return bool((await page.until("write", **wanted))["granted"])
 
 
-async def test_one_page_may_write_and_when_it_has_gone_another(server: Jupyter) -> None:
+async def test_one_page_holds_save_lease_until_it_leaves(server: Jupyter) -> None:
     first, second = Page(await connect(server)), Page(await connect(server))
     assert await granted(first)
     assert not await granted(second)
@@ -29,7 +29,7 @@ async def test_one_page_may_write_and_when_it_has_gone_another(server: Jupyter) 
     await second.leave()
 
 
-async def test_a_frame_that_cannot_be_is_refused(server: Jupyter) -> None:
+async def test_too_large_write_frame_is_refused(server: Jupyter) -> None:
     page = Page(await connect(server))
     await page.send("write", document="x" * 5000, job="j")
     assert (await page.until("error"))["code"] == "invalid"
@@ -37,7 +37,7 @@ async def test_a_frame_that_cannot_be_is_refused(server: Jupyter) -> None:
     await page.leave()
 
 
-def test_a_page_that_froze_loses_its_lease() -> None:
+def test_frozen_page_loses_its_lease() -> None:
     now = 0.0
     writers = SaveLeases(clock=lambda: now)
     first, second = object(), object()
@@ -51,7 +51,7 @@ def test_a_page_that_froze_loses_its_lease() -> None:
     assert writers.acquire(first, ("another owner", "d", "j"))
 
 
-def test_a_page_that_asks_for_everything_fills_no_memory() -> None:
+def test_number_of_save_leases_is_limited() -> None:
     writers = SaveLeases(clock=lambda: 0.0)
     page = object()
     for number in range(MAX_LEASES + 50):

@@ -1,4 +1,4 @@
-"""Log lines quote others, and a terminal that shows them does nothing that they say."""
+"""Control characters in log records are escaped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOWN = "\\x1b]52;c;eA==\\x07\\x9b2J\\u202e"
 
 @pytest.mark.parametrize("formatter", [logging.Formatter("%(message)s"), LogFormatter(fmt="%(message)s", color=False)])
 @pytest.mark.parametrize("name", ["BgStreamApp", "jupyter_bgstream.engine.runner"])
-def test_controls_in_messages_arguments_and_tracebacks_are_written_out(name: str, formatter: logging.Formatter) -> None:
+def test_control_characters_in_log_records_are_escaped(name: str, formatter: logging.Formatter) -> None:
     own, logger = logging.Logger("BgStreamApp"), logging.getLogger(name)
     for each in (own, logging.getLogger("jupyter_bgstream.engine.runner")):
         escape_control_characters(each)
@@ -41,7 +41,7 @@ def test_controls_in_messages_arguments_and_tracebacks_are_written_out(name: str
     assert not set(SPITE) & set(lines) & set("\x1b\x07\x9b\u202e")
 
 
-def test_loggers_of_others_are_left_alone() -> None:
+def test_loggers_of_other_packages_are_unchanged() -> None:
     escape_control_characters(logging.Logger("BgStreamApp"))
     for name in (None, "jupyter_bgstreams", "tornado.access"):
         assert not logging.getLogger(name).filters

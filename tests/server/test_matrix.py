@@ -1,4 +1,4 @@
-"""Who gets what: every verb of every route, asked by every kind of caller."""
+"""The status of every verb of every route for every kind of caller."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def new_ids(server: Jupyter) -> dict[str, str]:
     return {"job": job, "notice": notice, "batch": batch, "thread": secrets.token_urlsafe(12), "image": "1-1"}
 
 
-def test_the_matrix_has_a_row_for_every_verb_of_every_route() -> None:
+def test_matrix_has_row_for_every_verb_of_every_route() -> None:
     for pattern, handler in registered():
         own = pattern.removeprefix("/api/bgstream/").removesuffix("/?").replace("\\", "")
         own = "nowhere" if handler is NotFoundHandler else own
@@ -200,7 +200,7 @@ def test_the_matrix_has_a_row_for_every_verb_of_every_route() -> None:
 
 
 @pytest.mark.parametrize(("verb", "path"), EXPECTED)
-def test_every_caller_gets_what_the_matrix_says(ada: Jupyter, ask: Ask, verb: str, path: str) -> None:
+def test_every_caller_gets_status_of_matrix(ada: Jupyter, ask: Ask, verb: str, path: str) -> None:
     got = {}
     for caller in CALLERS:
         ids = new_ids(ada)
@@ -223,7 +223,7 @@ def told(response: httpx.Response, *ids: str) -> tuple[int, dict[str, str], str]
 
 
 @pytest.mark.parametrize(("verb", "path"), [row for row in EXPECTED if "{" in row[1]])
-def test_a_stranger_cannot_tell_anothers_from_what_is_not_there(ada: Jupyter, ask: Ask, verb: str, path: str) -> None:
+def test_other_owner_cannot_distinguish_existing_from_missing(ada: Jupyter, ask: Ask, verb: str, path: str) -> None:
     ids = new_ids(ada)
     nothing = {name: "".join(reversed(value)) for name, value in ids.items()}
     for caller in ("nobody", "wrong", "refused", "eve"):
@@ -231,7 +231,7 @@ def test_a_stranger_cannot_tell_anothers_from_what_is_not_there(ada: Jupyter, as
         assert real == told(ask(caller, verb, path.format_map(nothing)), *nothing.values())
 
 
-def test_ids_in_bodies_and_queries_tell_a_stranger_nothing(ada: Jupyter, ask: Ask) -> None:
+def test_ids_in_bodies_and_queries_reveal_nothing_to_other_owner(ada: Jupyter, ask: Ask) -> None:
     ids, nothing = new_ids(ada), {name: secrets.token_urlsafe(12) for name in ("job", "notice", "batch")}
     ids["thread"], nothing["thread"] = "talk", "no such talk"
     asked: list[tuple[str, str, Callable[[dict[str, str]], Any]]] = [
@@ -258,7 +258,7 @@ def test_ids_in_bodies_and_queries_tell_a_stranger_nothing(ada: Jupyter, ask: As
     assert ask("token", "GET", f"jobs/{ids['job']}").status_code == 200
 
 
-async def test_the_socket_tells_a_stranger_nothing(ada: Jupyter, eve: Jupyter) -> None:
+async def test_socket_reveals_nothing_to_other_owner(ada: Jupyter, eve: Jupyter) -> None:
     ids, nothing = new_ids(ada), "no-such-job-here"
     cursor = "00000000_0001_000000000003"
     socket = await connect(eve)
@@ -278,7 +278,7 @@ async def test_the_socket_tells_a_stranger_nothing(ada: Jupyter, eve: Jupyter) -
     await leave(socket)
 
 
-async def test_who_may_only_read_reads_no_notice_for_the_others(ada: Jupyter) -> None:
+async def test_seen_from_read_only_user_marks_no_notice(ada: Jupyter) -> None:
     async def see(**headers: str) -> bool:
         ids = new_ids(ada)
         with ada.client() as client:
@@ -296,7 +296,7 @@ async def test_who_may_only_read_reads_no_notice_for_the_others(ada: Jupyter) ->
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
-def test_pages_of_other_sites_are_refused_as_by_jupyter_itself(ask: Ask, origin: str) -> None:
+def test_pages_of_other_sites_are_refused_like_by_jupyter(ask: Ask, origin: str) -> None:
     theirs = {"Origin": origin}
     refused = ask("xsrf", "GET", "live", headers=theirs)
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
@@ -305,23 +305,23 @@ def test_pages_of_other_sites_are_refused_as_by_jupyter_itself(ask: Ask, origin:
     assert ask("xsrf", "POST", "jobs", headers=theirs, **GIVEN["POST", "jobs"]).status_code == 404
 
 
-def test_an_xsrf_token_of_another_browser_is_none(ask: Ask) -> None:
+def test_xsrf_token_of_another_browser_is_refused(ask: Ask) -> None:
     wrong = ask("cookie", "POST", "jobs", headers={"X-XSRFToken": "2|12345678|" + "0" * 40}, json={})
     assert (wrong.status_code, wrong.json()["code"]) == (403, "forbidden")
 
 
-def test_the_socket_is_not_for_plain_requests(ask: Ask) -> None:
+def test_plain_request_to_socket_is_400(ask: Ask) -> None:
     plain = ask("token", "GET", "live", headers={"Upgrade": "h2c"})
     assert (plain.status_code, plain.json()["code"]) == (400, "invalid")
 
 
 @pytest.mark.parametrize("path", ["", "nothing", "jobs/a.b", "jobs/x/y/z", "jobs/%00", "../bgstream/x%0d%0aX-A: b"])
-def test_an_unknown_address_answers_in_our_form(ask: Ask, path: str) -> None:
+def test_unknown_path_is_404_with_error_body(ask: Ask, path: str) -> None:
     answer = ask("token", "GET", path)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-def test_a_wrong_verb_is_told_which_are_right(ask: Ask) -> None:
+def test_wrong_verb_is_405_with_allowed_verbs(ask: Ask) -> None:
     allowed = {
         "jobs": ("PUT", "GET, HEAD, POST"),
         "jobs/some-job-id": ("POST", "GET, HEAD, DELETE"),
@@ -348,7 +348,7 @@ def test_unknown_verbs_are_refused_before_authentication(ask: Ask, verb: str) ->
 
 
 @pytest.mark.parametrize("path", ["jobs", "status", "openapi.json", "threads?limit=3", "nowhere", "jobs?limit=x"])
-def test_head_is_get_without_its_body(ada: Jupyter, path: str) -> None:
+def test_head_is_get_without_body(ada: Jupyter, path: str) -> None:
     with ada.client() as client:
         head, get = client.head(path), client.get(path)
         again = client.get(path)  # on the same connection: nothing of a body was left in it
@@ -361,7 +361,7 @@ def test_head_is_get_without_its_body(ada: Jupyter, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["jobs", "jobs/some-job-id", "nowhere"])
-def test_options_are_jupyters_own(ada: Jupyter, ask: Ask, path: str) -> None:
+def test_options_are_answered_by_jupyter(ada: Jupyter, ask: Ask, path: str) -> None:
     def preflight(response: httpx.Response) -> tuple[int, bytes, dict[str, str]]:
         own = {name: value for name, value in response.headers.items() if name.startswith("access-control")}
         return response.status_code, response.content, own
@@ -370,7 +370,7 @@ def test_options_are_jupyters_own(ada: Jupyter, ask: Ask, path: str) -> None:
         assert preflight(ask(caller, "OPTIONS", path)) == preflight(ask(caller, "OPTIONS", "../contents"))
 
 
-def test_a_body_that_is_too_large_is_refused_and_not_kept(ada: Jupyter, ask: Ask) -> None:
+def test_too_large_body_is_refused_and_not_kept_in_memory(ada: Jupyter, ask: Ask) -> None:
     def pieces() -> Iterator[bytes]:  # a length is not said beforehand
         for _ in range(MAX_BODY // 2**20 + 1):
             yield b" " * 2**20
@@ -387,7 +387,7 @@ def test_a_body_that_is_too_large_is_refused_and_not_kept(ada: Jupyter, ask: Ask
     assert peak_memory(ada) - before < 50_000_000
 
 
-def test_a_body_beyond_jupyters_own_limit_gets_our_answer_too(tmp_path: Path) -> None:
+def test_body_above_limit_of_jupyter_is_413_with_error_body(tmp_path: Path) -> None:
     # tornado drops such a connection with a bare 400; ours is out before.
     config = {"ServerApp": {"max_body_size": 10_000_000}}
     with (
@@ -425,7 +425,7 @@ QUERIES = [
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_odd_queries_are_refused_in_one_sentence(ada: Jupyter, ask: Ask, query: str) -> None:
+def test_malformed_query_is_400_with_short_message(ada: Jupyter, ask: Ask, query: str) -> None:
     answer = ask("token", "GET", query.format_map(new_ids(ada)))
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
     assert len(answer.json()["message"]) < 1000
@@ -449,7 +449,7 @@ ODD_FRAMES = {
 }
 
 
-async def test_odd_frames_are_answered_and_the_socket_lives(ada: Jupyter) -> None:
+async def test_malformed_frames_are_answered_and_socket_stays_open(ada: Jupyter) -> None:
     socket = await connect(ada)
     for name, frame in ODD_FRAMES.items():
         await socket.write_message(frame, binary=isinstance(frame, bytes))
@@ -459,7 +459,7 @@ async def test_odd_frames_are_answered_and_the_socket_lives(ada: Jupyter) -> Non
     await leave(socket)
 
 
-async def test_a_frame_of_ten_megabytes_closes_its_socket_alone(ada: Jupyter) -> None:
+async def test_frame_of_ten_megabytes_closes_only_its_socket(ada: Jupyter) -> None:
     socket, other = await connect(ada), await connect(ada)
     with contextlib.suppress(WebSocketClosedError, StreamClosedError):
         await socket.write_message("x" * 10_000_000)
@@ -472,7 +472,7 @@ async def test_a_frame_of_ten_megabytes_closes_its_socket_alone(ada: Jupyter) ->
     await leave(other)
 
 
-async def test_ten_thousand_follows_are_bounded(ada: Jupyter, provider: ThreadedProvider) -> None:
+async def test_ten_thousand_failed_follows_do_not_block_valid_one(ada: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["many"] = answer("one two", hold_after=1)
     job = submit(ada, "many")
     socket = await connect(ada)

@@ -52,7 +52,7 @@ def test_document_has_every_verb_of_every_route() -> None:
             assert operation["summary"].endswith("."), path
 
 
-def test_document_has_every_status_of_the_matrix() -> None:
+def test_document_has_every_status_of_matrix() -> None:
     for (verb, path), by_caller in EXPECTED.items():
         if path == "nowhere" or 405 in by_caller.values():
             continue
@@ -95,13 +95,13 @@ BATCH = Batch(spec=BatchSpec(id="some-batch", total=2), owner="local", total=2, 
     ],
     ids=lambda info: type(info).__name__,
 )
-def test_encoded_info_follows_its_schema_and_is_decoded_again(info: Any) -> None:
+def test_encoded_info_matches_its_schema_and_is_decoded_again(info: Any) -> None:
     encoded = encode(info)
     validator({"$ref": f"#/components/schemas/{type(info).__name__}"}).validate(msgspec.json.decode(encoded))
     assert msgspec.json.decode(encoded, type=type(info)) == info
 
 
-def test_every_field_of_a_response_is_required() -> None:
+def test_every_field_of_response_is_required() -> None:
     for name in ("JobInfo", "JobDetail", "BatchInfo", "NoticeInfo", "ServerStatus", "UsageInfo"):
         schema = DOCUMENT["components"]["schemas"][name]
         assert set(schema["required"]) == set(schema["properties"]), name

@@ -66,7 +66,7 @@ def leave_jobs_behind(server: Jupyter) -> tuple[str, str, str]:
     return plain, again, queued
 
 
-def test_server_of_another_user_leaves_a_killed_servers_jobs_alone(machine: Machine) -> None:
+def test_server_of_another_user_leaves_jobs_of_killed_server_alone(machine: Machine) -> None:
     ada, adas_provider = machine.user("ada", max_running=2)
     bob, bobs_provider = machine.user("bob", max_running=1)
     ada.start()
@@ -95,7 +95,7 @@ def test_server_of_another_user_leaves_a_killed_servers_jobs_alone(machine: Mach
     assert len(models(bobs_provider)) == 3
 
 
-def test_hub_users_server_leaves_jobs_from_before_the_hub_alone(machine: Machine) -> None:
+def test_server_of_hub_user_leaves_jobs_older_than_hub_alone(machine: Machine) -> None:
     before, provider = machine.user(None, max_running=2)
     ada, adas_provider = machine.user("ada", max_running=1)
     ada.start()

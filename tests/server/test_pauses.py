@@ -1,4 +1,4 @@
-"""A batch whose rows fail alike pauses, through REST: what was asked is what the provider saw."""
+"""A batch whose rows fail alike pauses, through REST."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def until_paused(client: httpx.Client, batch: str) -> dict[str, Any]:
     ("name", "script", "code"),
     [("revoked", REVOKED, "unauthorized"), ("no-quota", QUOTA, "rate_limited"), ("cut-off", CUT_OFF, "truncated")],
 )
-def test_a_thousand_rows_that_fail_alike_cost_a_handful_of_requests(
+def test_thousand_rows_failing_alike_cost_few_requests(
     client: httpx.Client, provider: ThreadedProvider, name: str, script: Script, code: str
 ) -> None:
     batch = f"rows-{name}"
@@ -85,7 +85,7 @@ def test_a_thousand_rows_that_fail_alike_cost_a_handful_of_requests(
     client.post(f"batches/{batch}/cancel")
 
 
-def test_a_key_that_is_revoked_in_mid_batch(client: httpx.Client, provider: ThreadedProvider) -> None:
+def test_revoked_key_pauses_batch_and_resume_continues_it(client: httpx.Client, provider: ThreadedProvider) -> None:
     provider.scripts["rows-mid"] = Good(100, REVOKED)
     announce(client, "rows-mid", 1000)
     shown = until_paused(client, "rows-mid")
@@ -110,7 +110,7 @@ def test_a_key_that_is_revoked_in_mid_batch(client: httpx.Client, provider: Thre
     assert client.post("batches/nobody-knows-it/resume").status_code == 404
 
 
-def test_a_pause_outlives_a_kill(tmp_path: Path, provider: ThreadedProvider) -> None:
+def test_pause_survives_kill(tmp_path: Path, provider: ThreadedProvider) -> None:
     provider.scripts["rows-killed"] = REVOKED
     with jupyter(tmp_path, config=config_for(provider)) as server:
         with server.client() as client:
@@ -132,7 +132,7 @@ def test_a_pause_outlives_a_kill(tmp_path: Path, provider: ThreadedProvider) -> 
             assert len(provider.asked("rows-killed")) == 100
 
 
-def test_cancel_of_a_paused_batch(client: httpx.Client, provider: ThreadedProvider) -> None:
+def test_cancel_of_paused_batch_ends_it(client: httpx.Client, provider: ThreadedProvider) -> None:
     provider.scripts["rows-stop"] = REVOKED
     announce(client, "rows-stop", 50)
     until_paused(client, "rows-stop")
@@ -141,7 +141,9 @@ def test_cancel_of_a_paused_batch(client: httpx.Client, provider: ThreadedProvid
     assert stopped["counts"]["cancelled"] == 50 - stopped["counts"]["failed"]
 
 
-async def test_pages_hear_of_it(server: Jupyter, client: httpx.Client, provider: ThreadedProvider) -> None:
+async def test_page_receives_batch_and_notice_frames_of_pause(
+    server: Jupyter, client: httpx.Client, provider: ThreadedProvider
+) -> None:
     provider.scripts["rows-heard"] = REVOKED
     page = Page(await connect(server))
     await page.until("hello")
@@ -156,7 +158,7 @@ async def test_pages_hear_of_it(server: Jupyter, client: httpx.Client, provider:
     await page.leave()
 
 
-def test_the_protocol_names_what_pauses() -> None:
+def test_protocol_names_pausing_error_codes_and_limits() -> None:
     protocol = (ROOT / "PROTOCOL.md").read_text("utf-8")
     named = protocol[protocol.index("**Pauses.**") : protocol.index("Alike means")]
     assert re.findall(r"`([a-z_]+)`", named) == list(PAUSING)

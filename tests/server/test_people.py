@@ -1,4 +1,4 @@
-"""The tenant owns the jobs; each real person has an inbox of their own, and a job says who submitted it."""
+"""Users of one server: the owner has the jobs, each user has an inbox, and a job has its submitter."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def people(
         yield server
 
 
-def test_people_share_jobs_and_not_what_they_have_read(people: Jupyter) -> None:
+def test_users_share_jobs_but_not_inboxes(people: Jupyter) -> None:
     job = ask(people, "ada", "POST", "jobs", json=JOB)["id"]
     assert until_ended(people, job)["status"] == "completed"  # bob sees ada's job: one tenant
     assert ask(people, "ada", "POST", "notices/read", json={"all": True})["unread"] == 0
@@ -45,7 +45,7 @@ def test_people_share_jobs_and_not_what_they_have_read(people: Jupyter) -> None:
     assert ask(people, None, "GET", "notices")["unread"] == 1
 
 
-def test_job_has_the_name_of_who_submitted_it(people: Jupyter) -> None:
+def test_job_has_name_of_its_submitter(people: Jupyter) -> None:
     thread = secrets.token_urlsafe(9)
     jobs = {name: ask(people, name, "POST", "jobs", json=JOB | {"thread": thread}) for name in ("ada", "bob", None)}
     assert {name: job["submitted_by"] for name, job in jobs.items()} == {"ada": "ada", "bob": "bob", None: None}
@@ -59,7 +59,7 @@ def test_job_has_the_name_of_who_submitted_it(people: Jupyter) -> None:
 
 
 @pytest.mark.parametrize("user", ["ada", None])
-def test_request_cannot_set_the_submitter(people: Jupyter, user: str | None) -> None:
+def test_request_cannot_set_submitter(people: Jupyter, user: str | None) -> None:
     forged = JOB | {"id": secrets.token_urlsafe(12), "submitted_by": "bob"}
     batch = {"id": secrets.token_urlsafe(12), "total": 1}
     for path, body, field in (
@@ -75,7 +75,7 @@ def test_request_cannot_set_the_submitter(people: Jupyter, user: str | None) -> 
     assert again["submitted_by"] == user
 
 
-def test_repeated_submit_keeps_the_first_submitter(people: Jupyter) -> None:
+def test_repeated_submit_keeps_first_submitter(people: Jupyter) -> None:
     job = JOB | {"id": secrets.token_urlsafe(12)}
     assert send(people, "ada", "POST", "jobs", json=job).status_code == 201
     for user in ("bob", None):
@@ -84,7 +84,7 @@ def test_repeated_submit_keeps_the_first_submitter(people: Jupyter) -> None:
     assert send(people, "bob", "POST", "jobs", json=job | {"prompt": "y"}).status_code == 409
 
 
-def test_retry_has_the_name_of_who_retried(people: Jupyter) -> None:
+def test_retry_has_name_of_user_that_retried(people: Jupyter) -> None:
     job = ask(people, None, "POST", "jobs", json=JOB)
     until_ended(people, job["id"])
     again = send(people, "bob", "POST", f"jobs/{job['id']}/retry")
@@ -95,7 +95,7 @@ def test_retry_has_the_name_of_who_retried(people: Jupyter) -> None:
     assert ask(people, "ada", "GET", f"jobs/{job['id']}")["submitted_by"] is None
 
 
-def test_jobs_of_a_batch_have_the_name_of_who_sent_them(people: Jupyter) -> None:
+def test_jobs_of_batch_have_name_of_their_submitter(people: Jupyter) -> None:
     batch = secrets.token_urlsafe(12)
     jobs = [{"id": secrets.token_urlsafe(12), "model": "demo/held", "prompt": "x"} for _ in range(2)]
     ask(people, "ada", "POST", "batches", json={"id": batch, "total": 2, "jobs": jobs[:1]})
@@ -114,7 +114,7 @@ def submitters(server: Jupyter, batch: str) -> list[str | None]:
     return [job["submitted_by"] for job in ask(server, "ada", "GET", "jobs", params={"batch": batch})["jobs"]]
 
 
-def test_costs_are_added_up_by_submitter(people: Jupyter) -> None:
+def test_costs_are_summed_by_submitter(people: Jupyter) -> None:
     names = [secrets.token_hex(4), secrets.token_hex(4)]
     jobs = [ask(people, name, "POST", "jobs", json=JOB)["id"] for name in (*names, names[1])]
     for job in jobs:
@@ -143,7 +143,7 @@ def test_hostile_name_is_one_bounded_line(people: Jupyter) -> None:
     assert ([each["id"] for each in page["jobs"]], page["viewer"]) == ([job["id"]], job["submitted_by"])
 
 
-def test_server_that_names_nobody_has_no_submitters(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_server_without_user_names_has_no_submitters(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["shared"] = answer("x", usage=(3, 4))
     job = submit(server, "shared")
     assert wait(server, job)["submitted_by"] is None
@@ -195,6 +195,6 @@ class NamingLogin(LegacyLoginHandler):
         (Named(), "ada"),
     ],
 )
-def test_viewer_has_a_name_where_people_are_named(provider: IdentityProvider, name: str) -> None:
+def test_viewer_has_name_only_with_naming_identity_provider(provider: IdentityProvider, name: str) -> None:
     assert viewer(provider, User(username="ada")) == name
     assert viewer(provider, KERNEL) == ""

@@ -1,4 +1,4 @@
-"""A plug-in of somebody else's package through a real server: its jobs are jobs like any other."""
+"""A plug-in of another package in a real server."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def submit(server: Jupyter, model: str, **fields: str) -> str:
         return str(client.post("jobs", json={"model": model} | fields).raise_for_status().json()["id"])
 
 
-def test_it_answers_and_is_listed_beside_a_broken_one(server: Jupyter) -> None:
+def test_plugin_answers_and_is_listed_beside_broken_plugin(server: Jupyter) -> None:
     job = submit(server, "agent/one", prompt="straight")
     ended = wait(server, job)
     assert (ended["status"], ended["text"]) == ("completed", "straight to the end")
@@ -115,7 +115,7 @@ def test_it_answers_and_is_listed_beside_a_broken_one(server: Jupyter) -> None:
     assert wait(server, broken)["error"]["code"] == "provider_error"
 
 
-def test_without_any_configuration_something_answers(server: Jupyter) -> None:
+def test_demo_model_answers_without_configuration(server: Jupyter) -> None:
     with server.client() as client:
         job = client.post("jobs", json={"prompt": "Hello", "params": {"speed": 100}}).json()
     assert job["model"] == "demo/tour"
@@ -125,9 +125,7 @@ def test_without_any_configuration_something_answers(server: Jupyter) -> None:
     assert ended["reasoning"]
 
 
-def test_a_submit_that_is_repeated_is_one_job_though_the_default_has_changed(
-    server: Jupyter, provider: ThreadedProvider
-) -> None:
+def test_repeated_submit_creates_one_job_after_default_changed(server: Jupyter, provider: ThreadedProvider) -> None:
     body = {"id": "repeated-job", "prompt": "Hello", "params": {"speed": 100}}
     jobs = [body | {"id": f"repeated-job-{number}"} for number in range(2)]
     batch = {"id": "repeated-batch", "total": 2, "jobs": jobs}
@@ -146,7 +144,7 @@ def test_a_submit_that_is_repeated_is_one_job_though_the_default_has_changed(
         assert client.get("models?refresh=true").json()["default"] == "demo/tour"
 
 
-def test_a_cancel_reaches_it_and_an_alias_is_written_out(server: Jupyter, site: Site) -> None:
+def test_cancel_closes_generator_and_alias_is_resolved(server: Jupyter, site: Site) -> None:
     job = submit(server, "mine", prompt="cancelled")
     until_text(server, job, "cancelled ")
     with server.client() as client:
@@ -156,7 +154,7 @@ def test_a_cancel_reaches_it_and_an_alias_is_written_out(server: Jupyter, site: 
         assert client.get(f"jobs/{job}").json()["text"] == "cancelled "
 
 
-def test_who_comes_again_reads_the_same(server: Jupyter, site: Site) -> None:
+def test_second_reader_gets_same_events(server: Jupyter, site: Site) -> None:
     job = submit(server, "agent/held", prompt="again")
     until_text(server, job, "again ")
     with server.client() as client:
@@ -166,7 +164,7 @@ def test_who_comes_again_reads_the_same(server: Jupyter, site: Site) -> None:
         assert client.get(f"jobs/{job}/events").json()[: len(before)] == before
 
 
-def test_what_blocks_in_it_does_not_block_the_server(server: Jupyter, site: Site) -> None:
+def test_blocking_plugin_does_not_block_server(server: Jupyter, site: Site) -> None:
     job = submit(server, "agent/blocking", prompt="blocks")
     until_text(server, job, "blocks ")
     with server.client() as client:
@@ -178,7 +176,7 @@ def test_what_blocks_in_it_does_not_block_the_server(server: Jupyter, site: Site
         assert wait(server, job)["text"] == "blocks to the end"
 
 
-def test_it_outlives_nobody_and_is_asked_again_if_the_job_says_so(server: Jupyter, site: Site) -> None:
+def test_plugin_job_of_killed_server_is_interrupted_or_retried(server: Jupyter, site: Site) -> None:
     left = submit(server, "agent/held", prompt="left")
     retried = submit(server, "agent/held", prompt="retried", on_restart="retry")
     for job, word in ((left, "left "), (retried, "retried ")):

@@ -1,4 +1,4 @@
-"""What a request would cost, before it is made."""
+"""The price of a request before it is sent."""
 
 import math
 
@@ -11,7 +11,7 @@ def ask(server: Jupyter, **query: object) -> tuple[int, dict[str, object]]:
         return answer.status_code, answer.json()
 
 
-def test_what_so_many_tokens_cost_by_list_prices(server: Jupyter) -> None:
+def test_price_of_tokens_follows_list_prices(server: Jupyter) -> None:
     # $0.15 and $0.60 for a million tokens since July 2024: https://openai.com/api/pricing
     status, price = ask(server, model="openai/gpt-4o-mini", input_tokens=1_000_000, output_tokens=2_000_000)
     assert status == 200
@@ -21,16 +21,16 @@ def test_what_so_many_tokens_cost_by_list_prices(server: Jupyter) -> None:
     assert (price["output_usd"], price["input_usd"]) == (None, 0.00015)
 
 
-def test_what_no_list_knows_has_no_price(server: Jupyter) -> None:
+def test_unknown_model_has_no_price(server: Jupyter) -> None:
     expected = {"model": "demo/any", "input_usd": None, "output_usd": None}
     assert ask(server, model="demo/any", input_tokens=9, output_tokens=9) == (200, expected)
 
 
-def test_without_tokens_it_says_what_a_name_stands_for(server: Jupyter) -> None:
+def test_price_without_tokens_is_null(server: Jupyter) -> None:
     assert ask(server, model="openai/gpt-4o-mini")[1]["input_usd"] is None
 
 
-def test_bad_questions(server: Jupyter) -> None:
+def test_malformed_price_query_is_400_with_its_field(server: Jupyter) -> None:
     for query, code, field in (
         ({"model": "nobody/any"}, "unknown_provider", "model"),
         ({"model": "demo/"}, "model_not_found", "model"),

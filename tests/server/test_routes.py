@@ -1,4 +1,4 @@
-"""Every route and every verb, asked by everybody who may and everybody who may not."""
+"""Authentication and authorization of every verb of every route."""
 
 from __future__ import annotations
 
@@ -68,32 +68,32 @@ def kernel_token(server: Jupyter) -> str:
     return str(json.loads(server.runtime_file.read_text())["token"])
 
 
-def test_the_walk_covers_every_route_of_the_protocol() -> None:
+def test_routes_under_test_are_all_routes() -> None:
     assert len(IMPLEMENTED) == 45
     assert {pattern for pattern, _ in IMPLEMENTED} == {pattern for pattern, _ in ROUTES}
 
 
 @pytest.mark.parametrize(("pattern", "verb"), IMPLEMENTED)
-def test_every_verb_is_guarded_in_the_code(pattern: str, verb: str) -> None:
+def test_every_verb_is_guarded_in_code(pattern: str, verb: str) -> None:
     handler = dict(ROUTES)[pattern]
     assert getattr(getattr(handler, verb), "is_endpoint", False)
 
 
 @pytest.mark.parametrize(("pattern", "verb"), IMPLEMENTED)
-def test_no_verb_answers_a_stranger(server: Jupyter, pattern: str, verb: str) -> None:
+def test_every_verb_refuses_missing_and_wrong_credentials(server: Jupyter, pattern: str, verb: str) -> None:
     for headers in ({}, {"Authorization": "token wrong"}, {"Authorization": "Basic eDp5"}):
         assert ask(server, verb, pattern, **headers).status_code == 403
 
 
 @pytest.mark.parametrize(("pattern", "verb"), IMPLEMENTED)
-def test_every_verb_answers_its_owner_and_the_kernels(server: Jupyter, pattern: str, verb: str) -> None:
+def test_every_verb_accepts_owner_and_kernel(server: Jupyter, pattern: str, verb: str) -> None:
     for token in (server.token, kernel_token(server)):
         answer = ask(server, verb, pattern, Authorization=f"token {token}")
         assert answer.status_code in (200, 400, 404), answer.text
 
 
 @pytest.mark.parametrize(("pattern", "verb"), IMPLEMENTED)
-def test_every_verb_asks_the_authorizer(refusing: tuple[Jupyter, Path], pattern: str, verb: str) -> None:
+def test_every_verb_asks_authorizer(refusing: tuple[Jupyter, Path], pattern: str, verb: str) -> None:
     server, log = refusing
     log.write_text("")
     assert ask(server, verb, pattern, Authorization=f"token {server.token}").status_code == 403
@@ -103,13 +103,13 @@ def test_every_verb_asks_the_authorizer(refusing: tuple[Jupyter, Path], pattern:
     assert ask(server, verb, pattern, Authorization=f"token {kernel_token(server)}").status_code != 403
 
 
-def test_the_kernels_token_opens_nothing_else(server: Jupyter) -> None:
+def test_kernel_token_opens_no_other_api(server: Jupyter) -> None:
     headers = {"Authorization": f"token {kernel_token(server)}"}
     for path in ("api/contents", "api/sessions", "api/kernels", "api/me", "api/terminals"):
         assert httpx.get(server.url + path, headers=headers, trust_env=False, verify=False).status_code == 403
 
 
-def test_a_browser_without_its_xsrf_token_cannot_submit(server: Jupyter) -> None:
+def test_browser_without_xsrf_token_cannot_submit(server: Jupyter) -> None:
     with httpx.Client(base_url=server.url, trust_env=False, verify=False) as browser:
         browser.get(f"login?token={server.token}")
         browser.get("any-page-of-jupyter")  # now there are both cookies, the login and the XSRF one
@@ -122,18 +122,18 @@ def test_a_browser_without_its_xsrf_token_cannot_submit(server: Jupyter) -> None
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "token wrong"}])
-def test_the_socket_refuses_strangers(server: Jupyter, headers: dict[str, str]) -> None:
+def test_socket_refuses_missing_and_wrong_credentials(server: Jupyter, headers: dict[str, str]) -> None:
     assert upgrade(server, headers).status_code == 403
 
 
-def test_the_socket_asks_the_authorizer(refusing: tuple[Jupyter, Path]) -> None:
+def test_socket_asks_authorizer(refusing: tuple[Jupyter, Path]) -> None:
     server, log = refusing
     log.write_text("")
     assert upgrade(server, {"Authorization": f"token {server.token}"}).status_code == 403
     assert log.read_text() == "GET /api/bgstream/live read bgstream\n"
 
 
-def test_the_socket_refuses_another_sites_page(server: Jupyter) -> None:
+def test_socket_refuses_page_of_another_site(server: Jupyter) -> None:
     with httpx.Client(base_url=server.url, trust_env=False, verify=False) as browser:
         browser.get(f"api/status?token={server.token}")
         cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
@@ -172,7 +172,7 @@ def upgrade(server: Jupyter, headers: dict[str, str]) -> httpx.Response:
         ({"model": "a/b", "prompt": "x", "source": {"cell": 3}}, "source.cell"),
     ],
 )
-def test_a_bad_submit_is_refused_with_the_fields_name(server: Jupyter, body: dict[str, Any], field: str) -> None:
+def test_malformed_submit_is_refused_with_its_field(server: Jupyter, body: dict[str, Any], field: str) -> None:
     with server.client() as client:
         answer = client.post("jobs", json=body)
     assert answer.status_code == 400
@@ -193,13 +193,13 @@ def test_a_bad_submit_is_refused_with_the_fields_name(server: Jupyter, body: dic
         ("notices?unread=maybe", "unread"),
     ],
 )
-def test_a_bad_query_is_refused_with_the_fields_name(server: Jupyter, path: str, field: str) -> None:
+def test_malformed_query_is_refused_with_its_field(server: Jupyter, path: str, field: str) -> None:
     with server.client() as client:
         answer = client.get(path)
     assert (answer.status_code, answer.json()["field"]) == (400, field)
 
 
-def test_other_refusals_have_the_same_form(server: Jupyter) -> None:
+def test_other_refusals_have_same_error_body(server: Jupyter) -> None:
     with server.client() as client:
         assert client.get("jobs/no-such-job").json()["code"] == "not_found"
         assert client.put("jobs").json()["code"] == "method_not_allowed"
@@ -211,13 +211,13 @@ def test_other_refusals_have_the_same_form(server: Jupyter) -> None:
     ("path", "field"),
     [("jobs?limit=" + "9" * 5000, "limit"), ("jobs?thread=%ff", None)],
 )
-def test_odd_queries_are_refused_in_the_same_form(server: Jupyter, path: str, field: str | None) -> None:
+def test_unparsable_query_has_same_error_body(server: Jupyter, path: str, field: str | None) -> None:
     with server.client() as client:
         answer = client.get(path)
     assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (400, "invalid", field)
 
 
-def test_odd_bodies_are_refused_in_the_same_form(server: Jupyter) -> None:
+def test_unparsable_body_has_same_error_body(server: Jupyter) -> None:
     deep = b'{"model":"a/b","prompt":"x","params":{"x":' + b"[" * 90_000 + b"]" * 90_000 + b"}}"
     with server.client() as client:
         assert client.post("jobs", content=deep).json()["code"] == "invalid"
@@ -227,13 +227,13 @@ def test_odd_bodies_are_refused_in_the_same_form(server: Jupyter) -> None:
         assert (long.status_code, long.json()["field"]) == (400, "title")
 
 
-def test_filters_take_spaces_as_they_are(server: Jupyter) -> None:
+def test_filters_keep_spaces(server: Jupyter) -> None:
     with server.client() as client:
         client.post("jobs", json={"model": "a/b", "prompt": "x", "thread": " spaced "})
         assert len(client.get("jobs", params={"thread": " spaced "}).json()["jobs"]) == 1
 
 
-def test_where_there_is_no_default_a_model_must_be_named() -> None:
+def test_model_is_required_without_default() -> None:
     with pytest.raises(InvalidRequestError) as caught:
         JobSubmission(prompt="Hello").spec(None)
     assert (caught.value.code, caught.value.field) == ("no_default_model", "model")

@@ -93,7 +93,7 @@ def until(condition: Any, seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-def test_runtime_file_has_other_port_if_the_configured_one_is_taken(tmp_path: Path, provider: ThreadedProvider) -> None:
+def test_runtime_file_has_actual_port_if_configured_port_is_taken(tmp_path: Path, provider: ThreadedProvider) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -189,9 +189,7 @@ def assert_refused(server: Jupyter, *words: str) -> httpx.Response:
     return refused
 
 
-def test_unexpected_error_at_start_is_reported_and_nothing_stays_open(
-    tmp_path: Path, provider: ThreadedProvider
-) -> None:
+def test_unexpected_error_at_start_is_reported_and_closes_store(tmp_path: Path, provider: ThreadedProvider) -> None:
     env = patched(tmp_path / "patch", BROKEN_START)
     with jupyter(tmp_path, config=config_for(provider), OPENAI_API_KEY="sk-canary-4711", **env) as server:
         refused = assert_refused(server, "ZeroDivisionError", "[key]", "See the Jupyter server log for details.")
@@ -258,7 +256,7 @@ def test_unwritable_runtime_folder_is_reported_and_used_once_it_is_writable(
 
 
 @pytest.mark.parametrize("first", ["post", "live"])
-async def test_first_request_is_held_while_the_engine_starts(
+async def test_first_request_is_held_while_engine_starts(
     tmp_path: Path, provider: ThreadedProvider, first: str
 ) -> None:
     provider.scripts["early"] = answer("Hello")
@@ -289,7 +287,7 @@ def is_up(client: httpx.Client, url: str) -> bool:
         return False
 
 
-def test_bad_entries_of_the_config_take_away_themselves_alone(tmp_path: Path, provider: ThreadedProvider) -> None:
+def test_bad_config_entries_disable_only_themselves(tmp_path: Path, provider: ThreadedProvider) -> None:
     provider.scripts["sound"] = answer("Hello")
     config = config_for(provider, model_aliases={"bad": "nobody/x", "good": "demo/sound"}, default_model="nobody/y")
     config["BgStreamApp"]["providers"]["wrong"] = {"base_url": 5}

@@ -43,7 +43,7 @@ def held(provider: ThreadedProvider) -> ThreadedProvider:
     [(SIGINT,), (SIGTERM, SIGTERM), (SIGINT, SIGINT), (SIGINT, SIGTERM)],
     ids=["INT", "TERM-TERM", "INT-INT", "INT-TERM"],
 )
-def test_signals_without_terminal_stop_in_order(
+def test_signals_without_terminal_stop_server_in_order(
     tmp_path: Path, held: ThreadedProvider, signals: tuple[signal.Signals, ...]
 ) -> None:
     with jupyter(tmp_path, config=config_for(held)) as server:
@@ -67,7 +67,7 @@ def assert_stopped_in_order(server: Jupyter) -> None:
 
 
 @pytest.mark.parametrize("typed", ["n", "y"])
-def test_ctrl_c_in_terminal_asks_first(tmp_path: Path, held: ThreadedProvider, typed: str) -> None:
+def test_ctrl_c_in_terminal_asks_for_confirmation(tmp_path: Path, held: ThreadedProvider, typed: str) -> None:
     terminal, stdin = pty.openpty()
     with jupyter(tmp_path, config=config_for(held), stdin=stdin) as server:
         job = submit(server, "held")
@@ -96,7 +96,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-async def test_stop_on_hub_takes_less_than_a_second(tmp_path: Path, held: ThreadedProvider) -> None:
+async def test_stop_on_hub_takes_less_than_one_second(tmp_path: Path, held: ThreadedProvider) -> None:
     config = config_for(held, max_running=JOBS, reserved_interactive=0)
     with jupyter(tmp_path, config=config, **HUB) as server:
         jobs = [submit(server, "held") for _ in range(JOBS)]
@@ -143,7 +143,7 @@ def seconds_of_stop(server: Jupyter) -> float:
 
 
 @pytest.mark.parametrize("variable", HUB)
-def test_stop_grace_is_short_on_hub_and_own_value_wins(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_stop_grace_is_short_on_hub_unless_configured(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     for name in HUB:
         monkeypatch.delenv(name, raising=False)
     assert (BgStreamApp().stop_grace, BgStreamApp().stop_patience) == (2.0, 2.0)
@@ -185,7 +185,7 @@ def hub() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("extension", ["1", "0"], ids=["extension", "classic"])
-def test_hub_single_user_server_stops_in_order(tmp_path: Path, held: ThreadedProvider, extension: str) -> None:
+def test_single_user_server_of_hub_stops_in_order(tmp_path: Path, held: ThreadedProvider, extension: str) -> None:
     assert find_spec("jupyterhub"), "JupyterHub is needed: it is one of the test extra's packages."
     config = config_for(held, max_running=1)
     ada = {"JUPYTERHUB_USER": "ada"}

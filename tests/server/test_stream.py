@@ -83,7 +83,7 @@ def node_client(url: str, offset: str, token: str, live: str, release: Callable[
 
 @pytest.mark.parametrize("live", ["sse", "long-poll"])
 @pytest.mark.parametrize("place", ["-1", "middle"])
-def test_the_npm_client_follows_a_running_job_to_its_end(
+def test_npm_client_follows_running_job_to_its_end(
     server: Jupyter, provider: ThreadedProvider, running: tuple[str, str], live: str, place: str
 ) -> None:
     job, middle = running
@@ -94,7 +94,7 @@ def test_the_npm_client_follows_a_running_job_to_its_end(
 
 
 @pytest.mark.parametrize("place", ["-1", "middle"])
-def test_the_python_client_follows_a_running_job_to_its_end(
+def test_python_client_follows_running_job_to_its_end(
     server: Jupyter, provider: ThreadedProvider, running: tuple[str, str], place: str
 ) -> None:
     job, middle = running
@@ -126,7 +126,7 @@ def check(server: Jupyter, job: str, items: list[Any], *, whole: bool) -> None:
     assert (events[0].seq == 1) == whole
 
 
-def test_a_plain_event_source_resumes_and_stops_at_the_end(
+def test_event_source_resumes_and_stops_at_end(
     server: Jupyter, provider: ThreadedProvider, running: tuple[str, str]
 ) -> None:
     job, _ = running
@@ -145,7 +145,9 @@ def test_a_plain_event_source_resumes_and_stops_at_the_end(
     assert '"type":"queued"' not in rest.text
 
 
-def test_the_headers_say_where_one_is(server: Jupyter, provider: ThreadedProvider, running: tuple[str, str]) -> None:
+def test_headers_contain_offset_and_closed_state(
+    server: Jupyter, provider: ThreadedProvider, running: tuple[str, str]
+) -> None:
     job, middle = running
     path = f"jobs/{job}/events"
     with server.client() as client:
@@ -167,7 +169,9 @@ def test_the_headers_say_where_one_is(server: Jupyter, provider: ThreadedProvide
         assert (end.status_code, end.headers["Stream-Closed"]) == (204, "true")
 
 
-def test_a_wrong_place_is_refused(server: Jupyter, provider: ThreadedProvider, running: tuple[str, str]) -> None:
+def test_wrong_offset_or_live_mode_is_refused(
+    server: Jupyter, provider: ThreadedProvider, running: tuple[str, str]
+) -> None:
     job, middle = running
     provider.release()
     path = f"jobs/{job}/events"
@@ -183,9 +187,7 @@ def test_a_wrong_place_is_refused(server: Jupyter, provider: ThreadedProvider, r
     assert refusal(offset=middle[:-3] + "999", live="sse") == (410, "cursor_gone")
 
 
-def test_what_was_read_never_changes_by_a_byte(
-    server: Jupyter, provider: ThreadedProvider, running: tuple[str, str]
-) -> None:
+def test_log_only_grows_at_its_end(server: Jupyter, provider: ThreadedProvider, running: tuple[str, str]) -> None:
     job, _ = running
     with server.client() as client:
         early = client.get(f"jobs/{job}/events").content
@@ -195,7 +197,9 @@ def test_what_was_read_never_changes_by_a_byte(
     assert late.startswith(early[:-1])
 
 
-def test_viewers_that_leave_end_nothing(server: Jupyter, provider: ThreadedProvider, running: tuple[str, str]) -> None:
+def test_disconnected_viewers_do_not_end_job(
+    server: Jupyter, provider: ThreadedProvider, running: tuple[str, str]
+) -> None:
     job, _ = running
     for live in ("sse", "long-poll"):
         with (
@@ -208,7 +212,7 @@ def test_viewers_that_leave_end_nothing(server: Jupyter, provider: ThreadedProvi
     assert not any("Uncaught" in line or "Traceback" in line for line in server.log)
 
 
-def test_only_the_tail_is_called_up_to_date(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_only_last_page_is_up_to_date(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["very-long"] = answer([f"{'x' * 100}{n} " for n in range(5000)])
     job = submit(server, "very-long")
     wait(server, job)
@@ -222,9 +226,7 @@ def test_only_the_tail_is_called_up_to_date(server: Jupyter, provider: ThreadedP
         assert [control.get("upToDate", False) for control in controls] == [False] * (len(controls) - 1) + [True]
 
 
-def test_a_head_is_never_taken_for_an_earlier_one(
-    server: Jupyter, provider: ThreadedProvider, running: tuple[str, str]
-) -> None:
+def test_head_request_never_gets_304(server: Jupyter, provider: ThreadedProvider, running: tuple[str, str]) -> None:
     job, _ = running
     with server.client() as client:
         before = client.head(f"jobs/{job}/events")

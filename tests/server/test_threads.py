@@ -35,7 +35,7 @@ def sent(provider: ThreadedProvider) -> list[str]:
     return [message["content"] for message in provider.requests[-1].json["messages"]]
 
 
-def test_a_thread_is_listed_read_forked_renamed_and_deleted(
+def test_thread_is_listed_read_forked_renamed_and_deleted(
     server: Jupyter, client: httpx.Client, provider: ThreadedProvider
 ) -> None:
     first = turn(server, "life", "one")
@@ -79,7 +79,7 @@ def test_a_thread_is_listed_read_forked_renamed_and_deleted(
 ALIKE = ["work notes", "work\x01notes", "work\x1bnotes", "work\x00notes", " work\x0enotes "]
 
 
-def test_a_name_with_control_characters_is_not_another_one(server: Jupyter, client: httpx.Client) -> None:
+def test_names_with_control_characters_stay_distinct(server: Jupyter, client: httpx.Client) -> None:
     jobs = {
         name: turn(server, name, ascii(name), tags=[name], source={"notebook": name}, batch=name)["id"]
         for name in ALIKE
@@ -102,7 +102,7 @@ def test_a_name_with_control_characters_is_not_another_one(server: Jupyter, clie
     assert client.get(f"jobs/{jobs[ALIKE[0]]}").status_code == 200
 
 
-def test_a_list_has_pages(server: Jupyter, client: httpx.Client) -> None:
+def test_thread_list_has_pages(server: Jupyter, client: httpx.Client) -> None:
     for n in range(3):
         turn(server, f"page {n}", "x")
     page = client.get("threads", params={"limit": 2}).json()
@@ -111,7 +111,9 @@ def test_a_list_has_pages(server: Jupyter, client: httpx.Client) -> None:
     assert [thread["name"] for thread in following["threads"]] == ["page 0"]
 
 
-def test_what_cannot_be_done_is_said(server: Jupyter, client: httpx.Client, provider: ThreadedProvider) -> None:
+def test_invalid_thread_operation_is_refused_with_code(
+    server: Jupyter, client: httpx.Client, provider: ThreadedProvider
+) -> None:
     provider.scripts["held"] = answer("Aye, Sir.").first(1, Hold())
     turn(server, "taken", "x")
     running = submit(server, "held", thread="going on")
@@ -151,7 +153,7 @@ def test_what_cannot_be_done_is_said(server: Jupyter, client: httpx.Client, prov
     assert client.get("threads", params={"thread": "taken"}).json()["threads"][0]["jobs"] == 1
 
 
-def test_an_image_is_shown_with_its_size_alone(server: Jupyter, client: httpx.Client) -> None:
+def test_image_in_thread_is_shown_only_with_its_size(server: Jupyter, client: httpx.Client) -> None:
     image = {"type": "image", "media_type": "image/png", "data": "iVBORw0KGgo="}
     asked = [{"role": "user", "content": [{"type": "text", "text": "What?"}, image]}]
     job = client.post("jobs", json={"model": "demo/aye", "thread": "seen", "messages": asked}).json()
@@ -160,7 +162,7 @@ def test_an_image_is_shown_with_its_size_alone(server: Jupyter, client: httpx.Cl
     assert messages[0]["content"][1] == {"type": "image", "media_type": "image/png", "bytes": 8}
 
 
-def test_a_context_that_is_too_long_is_refused_in_words(
+def test_too_long_context_fails_job_with_advice(
     server: Jupyter, client: httpx.Client, provider: ThreadedProvider
 ) -> None:
     words = "This model's maximum context length is 8192 tokens. However, your messages resulted in 8545 tokens."

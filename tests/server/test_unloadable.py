@@ -25,7 +25,7 @@ def outdated(tmp_path: Path) -> Path:
     return folder
 
 
-def test_outdated_package_makes_every_route_answer_503_with_reason(tmp_path: Path, outdated: Path) -> None:
+def test_outdated_package_makes_every_route_503_with_reason(tmp_path: Path, outdated: Path) -> None:
     (outdated / "msgspec.py").write_text("raise AttributeError('msgspec is too old for this')\n")
     with jupyter(tmp_path / "home", PYTHONPATH=str(outdated)) as server, server.client() as client:
         assert any(line.startswith("[C") for line in server.log), server.log

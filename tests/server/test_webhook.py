@@ -1,4 +1,4 @@
-"""The webhook, against a real receiver: who is told of what, when, how often, and that it can be believed."""
+"""The webhook with a real receiver: content, delay, repetition and signature of deliveries."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def by_the_standard(headers: dict[str, str], body: bytes) -> str:
 
 
 @pytest.mark.parametrize("jump", [-3600.0, -30 * 86_400.0])
-async def test_clock_set_back_does_not_delay_a_notice(servers: Servers, receiver: Receiver, jump: float) -> None:
+async def test_clock_set_back_does_not_delay_notice(servers: Servers, receiver: Receiver, jump: float) -> None:
     await servers.add()
     await servers.said()
     await servers.passes(10)
@@ -127,7 +127,7 @@ async def test_clock_set_back_does_not_delay_a_notice(servers: Servers, receiver
     assert len(receiver.requests) == 1
 
 
-async def test_clock_set_forward_gives_no_notice_up(servers: Servers, receiver: Receiver) -> None:
+async def test_clock_set_forward_drops_no_notice(servers: Servers, receiver: Receiver) -> None:
     await servers.add()
     await servers.said()
     servers.clock.jump(400 * 86_400.0)
@@ -139,7 +139,7 @@ async def test_clock_set_forward_gives_no_notice_up(servers: Servers, receiver: 
     assert len(receiver.requests) >= 4
 
 
-async def test_failing_receiver_is_asked_less_and_less_though_the_clock_was_set_back(
+async def test_failing_receiver_gets_fewer_requests_although_clock_was_set_back(
     servers: Servers, receiver: Receiver
 ) -> None:
     await servers.add()
@@ -150,7 +150,7 @@ async def test_failing_receiver_is_asked_less_and_less_though_the_clock_was_set_
     assert 3 <= len(receiver.requests) <= 10
 
 
-async def test_what_nobody_looks_at_for_thirty_seconds_is_told_signed(servers: Servers, receiver: Receiver) -> None:
+async def test_unread_notice_is_sent_signed_after_thirty_seconds(servers: Servers, receiver: Receiver) -> None:
     await servers.add()
     job = await servers.said(source=JobSource(notebook="reports/may.ipynb"))
     await servers.passes(29)
@@ -183,7 +183,7 @@ async def test_what_nobody_looks_at_for_thirty_seconds_is_told_signed(servers: S
     assert notice.read_at is None  # being told elsewhere is not reading
 
 
-async def test_words_go_out_only_if_they_are_wanted(servers: Servers, receiver: Receiver) -> None:
+async def test_title_and_preview_are_sent_only_on_request(servers: Servers, receiver: Receiver) -> None:
     await servers.add(preview=True)
     await servers.said()
     await servers.passes(35)
@@ -191,7 +191,7 @@ async def test_words_go_out_only_if_they_are_wanted(servers: Servers, receiver: 
     assert (data["title"], data["preview"]) == ("What is the capital?", "Paris.")
 
 
-async def test_a_failed_job_says_its_code_and_not_its_message(servers: Servers, receiver: Receiver) -> None:
+async def test_failed_job_sends_code_without_message(servers: Servers, receiver: Receiver) -> None:
     engine = await servers.add()
     job, _ = await engine.jobs.submit(OWNER, spec("Tell me my secret."))
     (await servers.puppet.call()).fail(ProviderError("It says: 'Tell me my secret' is bad.", code="bad_request"))
@@ -201,9 +201,7 @@ async def test_a_failed_job_says_its_code_and_not_its_message(servers: Servers, 
     assert b"secret" not in receiver.requests[0].body
 
 
-async def test_what_was_read_dismissed_muted_cancelled_or_deleted_is_not_told(
-    servers: Servers, receiver: Receiver
-) -> None:
+async def test_read_dismissed_muted_cancelled_or_deleted_job_is_not_sent(servers: Servers, receiver: Receiver) -> None:
     engine = await servers.add()
     read = await servers.said()
     dismissed = await servers.said()
@@ -225,7 +223,7 @@ async def test_what_was_read_dismissed_muted_cancelled_or_deleted_is_not_told(
     assert [said["data"]["job"] for said in receiver.said] == [told]
 
 
-async def test_a_batch_is_told_once_with_its_counts(servers: Servers, receiver: Receiver) -> None:
+async def test_batch_is_sent_once_with_its_counts(servers: Servers, receiver: Receiver) -> None:
     engine = await servers.add()
     members = [(f"member-{number}", spec(f"Row {number}")) for number in range(2)]
     await engine.batches.submit(OWNER, BatchSpec(id="the-batch", total=2, title="Table"), members)
@@ -240,7 +238,7 @@ async def test_a_batch_is_told_once_with_its_counts(servers: Servers, receiver: 
     assert said["data"]["counts"] == {"completed": 1, "failed": 1, "cancelled": 0, "interrupted": 0}
 
 
-async def test_a_paused_batch_says_its_code_and_not_its_message(servers: Servers, receiver: Receiver) -> None:
+async def test_paused_batch_sends_code_without_message(servers: Servers, receiver: Receiver) -> None:
     engine = await servers.add()
     members = [(f"member-{number}", spec(f"Row {number}")) for number in range(9)]
     await engine.batches.submit(OWNER, BatchSpec(id="the-batch", total=9, title="Table", concurrency=1), members)
@@ -260,7 +258,7 @@ async def test_a_paused_batch_says_its_code_and_not_its_message(servers: Servers
     assert [each["type"] for each in receiver.said] == ["batch.paused", "batch.failed"]
 
 
-async def test_trouble_is_tried_again_later_and_later_with_the_same_id(servers: Servers, receiver: Receiver) -> None:
+async def test_failed_delivery_is_repeated_with_longer_delays_and_same_id(servers: Servers, receiver: Receiver) -> None:
     await servers.add()
     redirect = (302, {"Location": receiver.url})
     receiver.replies = [(500, {}), redirect, (404, {}), (500, {}), (200, {})]
@@ -277,7 +275,7 @@ async def test_trouble_is_tried_again_later_and_later_with_the_same_id(servers: 
         assert request.headers["webhook-signature"] == by_the_standard(dict(request.headers), request.body)
 
 
-async def test_what_a_receiver_names_in_its_head_is_neither_kept_nor_followed(
+async def test_redirects_and_cookies_of_receiver_are_ignored(
     servers: Servers, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -295,7 +293,7 @@ async def test_what_a_receiver_names_in_its_head_is_neither_kept_nor_followed(
         assert secret not in caplog.text
 
 
-async def test_after_a_day_it_is_given_up(
+async def test_notice_is_dropped_after_one_day(
     servers: Servers, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = await servers.add()
@@ -315,7 +313,7 @@ async def test_after_a_day_it_is_given_up(
     assert len(await engine.inbox.notices(OWNER, "")) == 1  # the inbox still has it
 
 
-async def test_a_receiver_that_asks_for_time_gets_it_for_all_notices(servers: Servers, receiver: Receiver) -> None:
+async def test_retry_after_applies_to_all_notices(servers: Servers, receiver: Receiver) -> None:
     await servers.add()
     receiver.replies = [(429, {"Retry-After": "300"})]
     await servers.said()
@@ -328,7 +326,7 @@ async def test_a_receiver_that_asks_for_time_gets_it_for_all_notices(servers: Se
     assert len(set(receiver.ids)) == 2
 
 
-async def test_a_date_is_a_time_as_well(servers: Servers, receiver: Receiver) -> None:
+async def test_retry_after_accepts_date(servers: Servers, receiver: Receiver) -> None:
     await servers.add()
     receiver.replies = [(503, {"Retry-After": "Tue, 14 Nov 2023 22:18:20 GMT"})]  # START + 300
     await servers.said()
@@ -338,7 +336,7 @@ async def test_a_date_is_a_time_as_well(servers: Servers, receiver: Receiver) ->
     assert len(receiver.requests) == 2
 
 
-async def test_gone_is_the_end_and_is_said(
+async def test_gone_response_switches_webhook_off_with_log(
     servers: Servers, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     await servers.add()
@@ -354,7 +352,7 @@ async def test_gone_is_the_end_and_is_said(
     assert "the webhook is off until" in caplog.text
 
 
-async def test_a_receiver_that_hangs_holds_up_nothing(
+async def test_hanging_receiver_blocks_nothing(
     servers: Servers, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook, "REQUEST_SECONDS", 0.2)
@@ -366,7 +364,7 @@ async def test_a_receiver_that_hangs_holds_up_nothing(
     assert len(set(receiver.ids)) == 1
 
 
-async def test_many_go_out_a_few_at_a_time(servers: Servers, receiver: Receiver) -> None:
+async def test_number_of_concurrent_deliveries_is_limited(servers: Servers, receiver: Receiver) -> None:
     await servers.add()
     jobs = {await servers.said() for _ in range(21)}
     await servers.passes(40)
@@ -375,7 +373,7 @@ async def test_many_go_out_a_few_at_a_time(servers: Servers, receiver: Receiver)
     assert receiver.most <= webhook.MAX_CONCURRENT
 
 
-async def test_nobody_there_is_trouble_like_any_other(
+async def test_unreachable_receiver_is_logged_once(
     servers: Servers, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     port, url = free_port(), receiver.url
@@ -389,14 +387,14 @@ async def test_nobody_there_is_trouble_like_any_other(
 
 
 ANSWERS = {
-    "answers that announce another": (b"", b"HTTP/1.1 100 \r\n\r\n" * 4000, "does not respond (RemoteProtocolError)"),
-    "a reason": (b"HTTP/1.1 200 ", b"a" * 65536, "does not respond (RemoteProtocolError)"),
-    "a body": (b"HTTP/1.1 500 No\r\nContent-Encoding: gzip, gzip\r\n\r\n", b"\0" * 65536, "responded 500"),
+    "informational responses": (b"", b"HTTP/1.1 100 \r\n\r\n" * 4000, "does not respond (RemoteProtocolError)"),
+    "reason phrase": (b"HTTP/1.1 200 ", b"a" * 65536, "does not respond (RemoteProtocolError)"),
+    "compressed body": (b"HTTP/1.1 500 No\r\nContent-Encoding: gzip, gzip\r\n\r\n", b"\0" * 65536, "responded 500"),
 }
 
 
 @pytest.mark.parametrize("what", ANSWERS)
-async def test_an_answer_that_never_ends_is_not_read(
+async def test_endless_response_is_not_read(
     servers: Servers, receiver: Receiver, caplog: pytest.LogCaptureFixture, what: str
 ) -> None:
     first, piece, problem = ANSWERS[what]
@@ -412,14 +410,14 @@ async def test_an_answer_that_never_ends_is_not_read(
     receiver.url = own
 
 
-async def test_no_compression_is_asked_of_a_receiver(servers: Servers, receiver: Receiver) -> None:
+async def test_no_compression_is_requested(servers: Servers, receiver: Receiver) -> None:
     await servers.add()
     await servers.said()
     await servers.passes(40)
     assert [request.headers["accept-encoding"] for request in receiver.requests] == ["identity"]
 
 
-async def test_no_secret_no_path_and_no_words_in_the_log(
+async def test_log_contains_no_secret_path_or_answer(
     servers: Servers, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -433,7 +431,7 @@ async def test_no_secret_no_path_and_no_words_in_the_log(
         assert secret not in caplog.text
 
 
-async def test_authorities_that_cannot_be_loaded_are_said_and_not_taken_for_a_proxy(
+async def test_unreadable_certificate_authorities_are_reported_as_such(
     servers: Servers, receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "missing.pem")
@@ -447,7 +445,7 @@ async def test_authorities_that_cannot_be_loaded_are_said_and_not_taken_for_a_pr
     receiver.url = url
 
 
-async def test_two_servers_send_once(receiver: Receiver, tmp_path: Path) -> None:
+async def test_two_servers_send_each_notice_once(receiver: Receiver, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         servers = Servers(receiver, stack, database=tmp_path / "jobs.sqlite", now=START)
         for _ in range(2):
@@ -457,7 +455,7 @@ async def test_two_servers_send_once(receiver: Receiver, tmp_path: Path) -> None
     assert len(receiver.requests) == len(jobs) == len(set(receiver.ids))
 
 
-async def test_a_server_killed_before_it_could_note_it_is_sent_again(receiver: Receiver, tmp_path: Path) -> None:
+async def test_notice_of_killed_server_is_sent_again_with_same_id(receiver: Receiver, tmp_path: Path) -> None:
     receiver.replies = [None]
     path = os.pathsep.join([str(TESTS), *sys.path])
     child = await asyncio.create_subprocess_exec(
@@ -493,27 +491,27 @@ async def test_a_server_killed_before_it_could_note_it_is_sent_again(receiver: R
         "http://localhost.example.org/",
     ],
 )
-def test_an_address_that_cannot_be_meant_is_refused_without_being_shown(url: str) -> None:
+def test_invalid_url_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(InvalidRequestError, match=r"^BgStreamApp.webhook_url .*\.$") as refused:
         read_target(url, secret_env="HOOK_SECRET", preview=False, environ=ENVIRON)
     assert url not in refused.value.message
 
 
 @pytest.mark.parametrize("url", ["https://hooks.example.org/x?y=z", "http://localhost:1/", "http://[::1]:8000/x"])
-def test_an_address_that_can_be_meant_is_taken(url: str) -> None:
+def test_valid_url_is_accepted(url: str) -> None:
     target = read_target(url, secret_env="HOOK_SECRET", preview=False, environ=ENVIRON)
     assert target.keys == (KEY,)
     assert "y=z" not in repr(target)
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", SECRET[6:], "whsec_!!!", "whsec_" + "QUJD" * 7 + " x", "whsec_QUJD"])
-def test_a_secret_that_is_none_is_refused_without_being_shown(secret: str) -> None:
+def test_invalid_secret_is_refused_without_being_shown(secret: str) -> None:
     with pytest.raises(InvalidRequestError, match="Set HOOK_SECRET in") as refused:
         read_target("https://a.example/", secret_env="HOOK_SECRET", preview=False, environ={"HOOK_SECRET": secret})
     assert not secret[6:] or secret[6:] not in refused.value.message
 
 
-def test_a_secret_in_the_place_of_its_name_is_not_shown() -> None:
+def test_secret_in_place_of_its_variable_name_is_not_shown() -> None:
     with pytest.raises(InvalidRequestError, match="the \\*name\\*") as refused:
         read_target("https://a.example/", secret_env=SECRET, preview=False, environ={})
     assert SECRET not in refused.value.message
@@ -530,7 +528,7 @@ def test_two_secrets_both_sign() -> None:
         assert standardwebhooks.Webhook(key).verify(b'{"a":1}', headers) == {"a": 1}
 
 
-async def test_a_real_server_tells_the_receiver_of_the_docs(provider: ThreadedProvider, tmp_path: Path) -> None:
+async def test_real_server_sends_to_documented_receiver(provider: ThreadedProvider, tmp_path: Path) -> None:
     docs = (TESTS.parent / "docs/how-to/webhook.md").read_text()
     code = re.findall(r"```python\n(import os.*?)```", docs, re.DOTALL)[0]
     port = free_port()
@@ -562,7 +560,7 @@ def let_pass(server: Jupyter) -> None:
     database.close()
 
 
-def test_a_server_whose_authorities_cannot_be_loaded_says_so_and_can_be_stopped(
+def test_unreadable_certificate_authorities_do_not_prevent_start_and_stop(
     provider: ThreadedProvider, tmp_path: Path
 ) -> None:
     config = config_for(provider)
@@ -579,7 +577,7 @@ def test_a_server_whose_authorities_cannot_be_loaded_says_so_and_can_be_stopped(
     assert [line for line in server.log if "The webhook is off." in line and "SSL_CERT_FILE" in line]
 
 
-def test_wrong_settings_are_said_and_all_else_goes_on(provider: ThreadedProvider, tmp_path: Path) -> None:
+def test_invalid_url_is_logged_and_server_still_works(provider: ThreadedProvider, tmp_path: Path) -> None:
     config = config_for(provider)
     config["BgStreamApp"]["webhook_url"] = "http://hooks.example.org/path-secret"
     with jupyter(tmp_path, config=config) as server, server.client() as client:
