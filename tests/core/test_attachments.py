@@ -32,7 +32,7 @@ def refused(*parts: Any, role: Any = "user") -> tuple[str, str | None]:
 
 
 @pytest.mark.parametrize("part", [PDF, NOTES, WAV, MP3, FRAME])
-def test_a_file_is_enough_to_ask(part: Any) -> None:
+def test_file_or_audio_alone_is_valid_prompt(part: Any) -> None:
     check_spec(JobSpec(model="a/b", messages=(Message(role="user", content=(part,)),)))
 
 
@@ -40,7 +40,7 @@ def test_a_file_is_enough_to_ask(part: Any) -> None:
     "media_type",
     ["text/csv", "text/x-python", "application/json", "application/x-ndjson", "application/geo+json"],
 )
-def test_kinds_of_text(media_type: str) -> None:
+def test_text_media_types_are_accepted(media_type: str) -> None:
     check_spec(spec(msgspec.structs.replace(NOTES, media_type=media_type)))
 
 
@@ -78,14 +78,14 @@ def test_kinds_of_text(media_type: str) -> None:
         ),
     ],
 )
-def test_content_that_is_refused(part: Any, sentence: str, field: str) -> None:
+def test_invalid_content_is_refused_with_its_field(part: Any, sentence: str, field: str) -> None:
     message, where = refused(TextPart(text="x"), part)
     assert sentence in message
     assert where == f"messages[0].content[1].{field}"
 
 
 @pytest.mark.parametrize("role", ["system", "developer", "assistant"])
-def test_files_belong_in_messages_of_the_user(role: str) -> None:
+def test_files_are_refused_outside_user_messages(role: str) -> None:
     assert refused(NOTES, role=role) == (
         f"A file belongs in a message of the role user, not {role}.",
         "messages[0].content[0]",
@@ -93,7 +93,7 @@ def test_files_belong_in_messages_of_the_user(role: str) -> None:
     assert refused(WAV, role=role)[0].startswith("A recording belongs in")
 
 
-def test_files_are_counted() -> None:
+def test_number_of_files_is_limited() -> None:
     check_spec(spec(*[NOTES] * MAX_FILES))
     assert refused(*[NOTES] * MAX_FILES, WAV) == ("A job takes at most 50 files; this one has 51.", "messages")
 
@@ -101,13 +101,13 @@ def test_files_are_counted() -> None:
 @pytest.mark.parametrize(
     ("content", "fence"), [("one", "```"), ("```\ncode\n```\n", "````"), ("`````` and ```", "```````"), ("`` x", "```")]
 )
-def test_a_text_file_as_text_keeps_its_name_and_content(content: str, fence: str) -> None:
+def test_text_file_as_text_keeps_name_and_content(content: str, fence: str) -> None:
     part = FilePart(media_type="text/plain", name="a b.md", data=b"\xef\xbb\xbf" + content.encode())
     body = content if content.endswith("\n") else f"{content}\n"
     assert part.as_text == f"File a b.md:\n\n{fence}\n{body}{fence}"
 
 
-def test_viewers_see_sizes_and_marks() -> None:
+def test_viewers_see_sizes_and_cache_control() -> None:
     mark = CacheControl(type="ephemeral", ttl="1h")
     message = Message(role="user", content=(msgspec.structs.replace(PDF, cache_control=mark), WAV, TextPart(text="x")))
     assert msgspec.json.decode(msgspec.json.encode(message_info(message))) == {
@@ -126,7 +126,7 @@ def test_viewers_see_sizes_and_marks() -> None:
     }
 
 
-def test_messages_of_older_versions_read_and_are_written_as_before() -> None:
+def test_messages_of_older_versions_are_encoded_unchanged() -> None:
     image = b'{"type":"image","media_type":"image/png","data":"AAAA"}'
     stored = b'{"role":"user","content":[{"type":"text","text":"a"},%b]}' % image
     assert msgspec.json.encode(msgspec.json.decode(stored, type=Message)) == stored

@@ -1,4 +1,4 @@
-"""What a job cost: the sum of its attempts, each with the last figure that was known of it."""
+"""The cost of a job: the sum of the last known costs of its attempts."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def spent(usd: float | None, *, estimated: bool = False, tokens: int = 1) -> Usa
         ([FIRST, spent(0.25), AGAIN, spent(None)], Cost(usd=0.25)),
     ],
 )
-def test_all_attempts_are_paid_for_once(events: list[Event], cost: Cost | None, at_once: bool) -> None:
+def test_cost_is_sum_over_all_attempts(events: list[Event], cost: Cost | None, at_once: bool) -> None:
     assert paid([Queued(at=0.0), *events], at_once=at_once).paid == cost
 
 
-def test_the_counts_are_those_of_the_last_attempt_with_what_is_known_of_its_cost() -> None:
+def test_usage_is_of_last_attempt_with_its_known_cost() -> None:
     job = paid([Queued(at=0.0), FIRST, spent(0.25, tokens=9), AGAIN, spent(0.5), spent(None, tokens=2)], at_once=False)
     assert job.usage == Usage(output_tokens=2, cost=0.5)

@@ -1,4 +1,4 @@
-"""What a job may ask for."""
+"""Limits of prompts, images and params of a job."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def refused(what: JobSpec) -> InvalidRequestError:
 @pytest.mark.parametrize(
     "what", [spec("x"), spec("", (IMAGE,)), spec((TextPart(text="x"), IMAGE)), spec((IMAGE,) * MAX_IMAGES)]
 )
-def test_what_may_be_asked(what: JobSpec) -> None:
+def test_valid_spec_is_accepted(what: JobSpec) -> None:
     check_spec(what)
 
 
-def test_what_is_empty_or_too_much() -> None:
+def test_empty_prompt_and_oversized_images_are_refused() -> None:
     large = ImagePart(media_type="image/png", data=b"x" * (MAX_IMAGE_BYTES + 1))
     assert refused(spec(" ", (), (TextPart(text="\n"),))).field == "messages"
     assert (
@@ -49,7 +49,7 @@ SECRETS = "api_key apiKey API-KEY base_url baseURL api_base headers extra_header
 
 
 @pytest.mark.parametrize("name", SECRETS.split())
-def test_keys_and_addresses_are_the_servers(name: str) -> None:
+def test_keys_and_addresses_in_params_are_refused(name: str) -> None:
     error = refused(spec(**{"temperature": 1, name: "sk-canary"}))
     assert (error.code, error.field) == ("invalid", f"params.{name}")
     assert "Jupyter server's environment" in error.message
@@ -57,7 +57,7 @@ def test_keys_and_addresses_are_the_servers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "stop", "user", "keep_alive", "metadata", "tools", "safety_identifier"])
-def test_other_params_are_passed_on(name: str) -> None:
+def test_other_params_are_accepted(name: str) -> None:
     check_spec(spec(**{name: "x"}))
 
 
@@ -96,7 +96,7 @@ PASSED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", PASSED)
-def test_schemas_filters_and_notes_are_data(name: str) -> None:
+def test_schemas_filters_and_metadata_in_params_are_accepted(name: str) -> None:
     check_spec(spec(**{name: PASSED[name]}))
 
 
@@ -131,7 +131,7 @@ DEEP: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("path", DEEP)
-def test_keys_and_addresses_are_the_servers_at_any_depth(path: str) -> None:
+def test_keys_and_addresses_in_params_are_refused_at_any_depth(path: str) -> None:
     error = refused(spec(temperature=1, **DEEP[path]))
     assert (error.code, error.field) == ("invalid", f"params.{path}")
     assert error.message.startswith(f"params may not hold {path}: ")
@@ -139,7 +139,7 @@ def test_keys_and_addresses_are_the_servers_at_any_depth(path: str) -> None:
     assert "x.example" not in error.message
 
 
-def test_params_have_a_largest_size_and_depth() -> None:
+def test_size_and_depth_of_params_are_limited() -> None:
     deep: Any = "x"
     for _ in range(900):
         deep = [deep]

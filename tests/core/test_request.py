@@ -1,4 +1,4 @@
-"""Bad bodies are refused with the field's name."""
+"""Decoding of request bodies: errors name the field."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from jupyter_bgstream.core.messages import Message
         (b'{"model": "\xff"}', None),
     ],
 )
-def test_a_wrong_field_is_named(body: bytes, field: str | None) -> None:
+def test_wrong_field_is_named(body: bytes, field: str | None) -> None:
     with pytest.raises(InvalidRequestError) as refused:
         decode_request(body, JobSpec)
     assert refused.value.field == field
@@ -36,6 +36,6 @@ def test_a_wrong_field_is_named(body: bytes, field: str | None) -> None:
     ("prompt", "title"),
     [("Hello\n  world", "Hello world"), ("x" * 81, "x" * 79 + "…"), ("x" * 80, "x" * 80), ("", "")],
 )
-def test_a_title_is_the_first_words_of_the_prompt(prompt: str, title: str) -> None:
+def test_title_is_beginning_of_prompt(prompt: str, title: str) -> None:
     assert title_of((Message(role="system", content="S"), Message(role="user", content=prompt))) == title
     assert len(title) <= TITLE_LENGTH

@@ -42,7 +42,7 @@ def test_golden_cases_fold_to_their_state_at_every_split(case: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("case", GOLDEN["refused"], ids=lambda case: case["name"])
-def test_golden_cases_that_are_refused_change_nothing(case: dict[str, Any]) -> None:
+def test_refused_golden_cases_change_nothing(case: dict[str, Any]) -> None:
     *before, last = events_of(case)
     answer = Answer()
     for event in before:
@@ -54,7 +54,7 @@ def test_golden_cases_that_are_refused_change_nothing(case: dict[str, Any]) -> N
 
 
 @given(logs(), st.data())
-def test_fold_of_all_is_fold_of_the_rest_after_any_first_part(log: list[Event], data: st.DataObject) -> None:
+def test_fold_of_first_events_continued_with_rest_is_fold_of_all(log: list[Event], data: st.DataObject) -> None:
     split = data.draw(st.integers(0, len(log)))
     whole = fold(log)
     assert fold(log[split:], fold(log[:split])) == whole
@@ -62,7 +62,7 @@ def test_fold_of_all_is_fold_of_the_rest_after_any_first_part(log: list[Event], 
 
 
 @given(logs())
-def test_old_state_and_one_event_is_the_fresh_state_after_every_step(log: list[Event]) -> None:
+def test_state_after_each_event_equals_fresh_fold(log: list[Event]) -> None:
     answer = Answer()
     for n, event in enumerate(log, 1):
         answer = apply(answer, event)
@@ -84,7 +84,7 @@ def test_runs_keep_every_character_and_cover_every_number(log: list[Event]) -> N
 
 
 @given(logs())
-def test_wire_forms_come_back_as_they_were(log: list[Event]) -> None:
+def test_encoded_events_are_decoded_unchanged(log: list[Event]) -> None:
     bare = [msgspec.structs.replace(event, seq=0, attempt=0) for event in log]
     stored = [stamped(encode(b), seq=e.seq, attempt=e.attempt) for b, e in zip(bare, log, strict=True)]
     assert decode_events(stored) == log
@@ -92,7 +92,7 @@ def test_wire_forms_come_back_as_they_were(log: list[Event]) -> None:
 
 
 @given(logs(), st.data())
-def test_a_job_and_its_log_agree(log: list[Event], data: st.DataObject) -> None:
+def test_job_agrees_with_its_log(log: list[Event], data: st.DataObject) -> None:
     job = Job(
         id="job-1234", owner="local", log="0" * 8, server="s", status="new", created_at=0.0,
         spec=JobSpec(model="demo/tour", messages=(Message(role="user", content="Hello"),)),
@@ -106,12 +106,12 @@ def test_a_job_and_its_log_agree(log: list[Event], data: st.DataObject) -> None:
 
 
 @given(st.sampled_from(sorted(ENDS)), st.one_of(*EVENTS.values()))
-def test_whatever_has_ended_never_opens_again(end: Status, event: Event) -> None:
+def test_ended_log_never_opens_again(end: Status, event: Event) -> None:
     with pytest.raises(IllegalEventError):
         apply(Answer(status=end, seq=1), msgspec.structs.replace(event, seq=2))
 
 
-def test_fold_is_linear_in_the_length_of_the_answer() -> None:
+def test_fold_handles_answer_of_200000_deltas() -> None:
     # 200,000 deltas: joined once, not copied 200,000 times.
     log: list[Event] = [Queued(at=0.0, seq=1), Attempt(at=0.0, seq=2, attempt=1)]
     log += [Delta(channel="text", text="word ", seq=seq, attempt=1) for seq in range(3, 200_003)]
@@ -121,7 +121,7 @@ def test_fold_is_linear_in_the_length_of_the_answer() -> None:
     assert len(fold(log).text) == 5 * 200_000
 
 
-def test_the_docs_diagram_shows_the_table() -> None:
+def test_diagram_in_docs_matches_transition_table() -> None:
     lines = (ROOT / "docs/explanation/architecture.md").read_text().splitlines()
     drawn = {match.groups() for line in lines if (match := re.fullmatch(r"\s+(\w+) --> (\w+): (.+)", line))}
     table = {

@@ -1,4 +1,4 @@
-"""Calls of tools and their results: which conversations can be sent."""
+"""Tool calls and their results: conversations that are accepted or refused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def result(id: str | None) -> Message:
         [asking(call("a")), Message(role="system", content="x"), result("a")],
     ],
 )
-def test_results_follow_their_calls(messages: list[Message]) -> None:
+def test_tool_results_after_their_calls_are_accepted(messages: list[Message]) -> None:
     check_tool_turns(messages, in_thread=False)
     assert sendable(messages) == (messages, None)
 
@@ -75,20 +75,20 @@ def test_results_follow_their_calls(messages: list[Message]) -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(messages: list[Message], words: str, field: str) -> None:
+def test_unmatched_calls_and_results_are_refused(messages: list[Message], words: str, field: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         check_tool_turns(messages, in_thread=False)
     assert words in caught.value.message
     assert caught.value.field == field
 
 
-def test_in_a_thread_the_first_results_may_be_of_the_turn_before() -> None:
+def test_first_results_in_thread_can_belong_to_previous_turn() -> None:
     check_tool_turns([result("a"), result("b"), ASK], in_thread=True)
     with pytest.raises(InvalidRequestError, match="There is no call 'c'"):
         check_tool_turns([result("a"), ASK, result("c")], in_thread=True)
 
 
-def test_calls_without_a_result_are_not_sent() -> None:
+def test_calls_without_result_are_not_sent() -> None:
     sent, stray = sendable([ASK, asking(call("a"), call("b")), result("b"), ASK, asking(call("c")), ASK])
     assert stray is None
     assert [message.tool_calls for message in sent] == [(), (call("b"),), (), (), (), ()]
