@@ -1,4 +1,4 @@
-"""What a notebook file holds of a batch: one line, whatever its title is."""
+"""The output of a batch in a notebook file: one line with any title."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ CASES = json.loads((Path(__file__).parents[1] / "golden/batch.json").read_text("
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
-def test_golden(case):
+def test_batch_bundle_matches_golden_case(case):
     batch = case["batch"]
     paused = Paused(**batch["paused"]) if "paused" in batch else None
     shown = batch_bundle(

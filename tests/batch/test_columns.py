@@ -1,4 +1,4 @@
-"""Frames hold what the JSON holds."""
+"""Columns of frames have the values of the JSON answers."""
 
 import json
 from datetime import UTC, date, datetime
@@ -76,7 +76,7 @@ def test_no_value_changes_because_of_another_row(library, schema, values):
 
 
 @both
-def test_numbers_can_be_added_up(library):
+def test_numeric_columns_have_numeric_types(library):
     assert column(library, {"type": "integer"}, [1, 3.0, None]) == ([1, 3, None], column(library, {}, [1])[1])
     found, dtype = column(library, {"type": "number"}, [1, 2.5, None])
     assert found == [1.0, 2.5, None]
@@ -85,7 +85,7 @@ def test_numbers_can_be_added_up(library):
 
 
 @both
-def test_booleans_and_texts_are_as_declared(library):
+def test_booleans_and_strings_have_declared_types(library):
     found, dtype = column(library, {"type": "boolean"}, [True, None, False])
     assert found == [True, None, False]
     assert str(dtype).lower() == "boolean"
@@ -94,7 +94,7 @@ def test_booleans_and_texts_are_as_declared(library):
 
 
 @both
-def test_dates_are_as_declared(library):
+def test_dates_have_declared_types(library):
     day = {"type": "string", "format": "date"}
     found, dtype = column(library, day, ["2026-01-02", None])
     assert str(dtype).lower().startswith("date")
@@ -114,7 +114,7 @@ def test_dates_are_as_declared(library):
 
 
 @both
-def test_objects_that_are_alike_are_kept(library):
+def test_objects_with_same_keys_are_kept(library):
     values = [{"a": 1, "b": {"c": [1, 2]}}, {"a": 2, "b": {"c": []}}]
     assert column(library, {"type": "object"}, values)[0] == values
     if library is pl:
@@ -125,7 +125,7 @@ def test_objects_that_are_alike_are_kept(library):
 
 
 @both
-def test_values_that_are_no_objects_have_a_kind_too(library):
+def test_schema_of_plain_value_determines_column_type(library):
     schema = Schema({"$ref": "#/$defs/n", "$defs": {"n": {"type": "integer"}}})
     rows = [Row(number=n, status="completed", value=value) for n, value in enumerate([BIG, None])]
     found = joined_frame(read_rows(library.DataFrame({"row": [0, 1]})), rows, schema)["answer"]
@@ -148,7 +148,7 @@ class Model(pydantic.BaseModel):
     ok: bool | None = None
 
 
-def test_kinds_of_a_class():
+def test_fields_of_class_determine_column_types():
     schema = Schema(Model)
     assert schema.columns == {
         "whole": "integer",
@@ -176,7 +176,7 @@ def test_kinds_of_a_class():
     ],
     ids=str,
 )
-def test_odd_schemas_declare_nothing(schema):
+def test_unusable_schema_declares_no_type(schema):
     assert kind_of(schema, schema if isinstance(schema, dict) else {}) is None
 
 
@@ -197,7 +197,7 @@ values = st.recursive(
 
 @both
 @given(schema=schemas(), values=st.lists(values, min_size=1, max_size=4))
-def test_frames_hold_what_the_json_holds(library, schema, values):
+def test_frame_values_equal_json_values(library, schema, values):
     read = Schema({"type": "object", "properties": {"v": schema}})
     valid = [value for value in values if read.read(json.dumps({"v": value}))[1] is None]
     if not valid:

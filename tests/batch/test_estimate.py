@@ -1,4 +1,4 @@
-"""How many tokens a text has, about: the rules of thumb for letters, signs and other alphabets hold."""
+"""Estimates of the number of tokens for letters, symbols and other alphabets."""
 
 import pytest
 
@@ -20,18 +20,18 @@ ENGLISH = (
         ("", 0, 0),
     ],
 )
-def test_an_estimate_is_near(text, low, high):
+def test_token_estimate_is_near(text, low, high):
     assert low <= tokens_in(text) <= high
 
 
-def test_messages_and_images_count():
+def test_messages_and_images_are_counted():
     words = tokens_of([{"prompt": ENGLISH}])
     parts = [{"type": "text", "text": ENGLISH}, {"type": "image", "data": "A" * 4_000_000}]
     assert tokens_of([{"messages": [{"content": parts}]}]) == words + 1000
     assert tokens_of([{"prompt": ENGLISH}] * 100) == pytest.approx(100 * words, rel=0.05)
 
 
-def test_it_says_what_is_not_known():
+def test_repr_of_estimate_names_unknown_amounts():
     known = {"model": "m/n", "rows": 10, "answered": 4, "input_tokens": 600}
     estimate = Estimate(**known, input_usd=None)
     assert estimate.usd is None

@@ -1,4 +1,4 @@
-"""The one JSON value in an answer."""
+"""Extraction of the one JSON value in an answer."""
 
 import json
 import time
@@ -25,19 +25,19 @@ AROUND = {
     "a sentence before": "Here is the JSON [1], as {asked}:\n\n%s",
     "a sentence after": "%s\n\nLet me know if you need more :-] [1, 2].",
     "a sentence before a fence": "Here it is:\n\n```json\n%s\n```\n\nDone.",
-    "a mark of the byte order": "\ufeff%s",
+    "byte order mark": "\ufeff%s",
     "no-break spaces": "\u00a0%s\u00a0\u200b",
 }
 
 
 @pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
 @pytest.mark.parametrize("text", [OBJECT, json.dumps([VALUE, VALUE]), json.dumps({"text": "</think> ```{ [1] {}"})])
-def test_value_is_found_whatever_is_around_it(around, text):
+def test_value_is_found_in_any_surrounding_text(around, text):
     assert json_in(around % text) == json.loads(text)
 
 
 @pytest.mark.parametrize("text", ["7", '"word"', "null", "true", "-1.5e3", "[]", "[1, 2]", "{}"])
-def test_any_value_may_follow_thoughts(text):
+def test_any_json_value_is_accepted_after_reasoning(text):
     for around in ("nothing", "thoughts without a beginning", "no-break spaces"):
         assert json_in(AROUND[around] % text) == json.loads(text)
 
@@ -67,13 +67,13 @@ def test_any_value_may_follow_thoughts(text):
     ],
     ids=lambda text: text[:20],
 )
-def test_no_value_half_of_one_and_several_are_refused(text):
+def test_missing_partial_or_repeated_values_are_refused(text):
     with pytest.raises(NotJsonError):
         json_in(text)
 
 
 @given(st.text("{}[]\"'<>/think:,1a `~\n\\", max_size=80))
-def test_nothing_else_is_raised(text):
+def test_only_not_json_error_is_raised(text):
     try:
         found = json_in(text)
     except NotJsonError:

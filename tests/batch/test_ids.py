@@ -1,4 +1,4 @@
-"""The same content is the same batch, and nothing else is."""
+"""Ids of batches and jobs: equal content has the same id, and different content another one."""
 
 import re
 
@@ -14,7 +14,7 @@ from jupyter_bgstream.core.request_checks import MAX_BODY
 PROMPTS = [{"prompt": "a"}, {"prompt": "b"}]
 
 
-def test_the_same_is_the_same_and_whatever_differs_is_another():
+def test_content_id_depends_on_model_params_and_prompts():
     first = content_id("m/n", {"a": 1, "b": 2}, PROMPTS)
     assert content_id("m/n", {"b": 2, "a": 1}, iter(PROMPTS)) == first
     others = [
@@ -28,7 +28,7 @@ def test_the_same_is_the_same_and_whatever_differs_is_another():
     assert len({first, *others}) == 7
 
 
-def test_what_cannot_be_sent_is_named():
+def test_unsendable_value_is_named():
     with pytest.raises(
         InvalidRequestError, match=r"Row 1, counted from 0, cannot be sent: the character '\\ud800' is a lone surrogate"
     ):
@@ -39,14 +39,14 @@ def test_what_cannot_be_sent_is_named():
         content_id("m/n", {}, [{"prompt": "a"}, {"prompt": "x" * MAX_BODY}])
 
 
-def test_what_numpy_has_is_what_python_has():
+def test_numpy_values_have_same_id_as_python_values():
     params = {"temperature": np.float64(0.5), "max_tokens": np.int64(5), "logprobs": np.bool_(True)}
     same = {"temperature": 0.5, "max_tokens": 5, "logprobs": True}
     assert content_id("m/n", params, [{"prompt": np.str_("a")}]) == content_id("m/n", same, [{"prompt": "a"}])
 
 
 @given(st.integers(0, 3), st.integers(0, 999_999), st.lists(st.text()))
-def test_a_job_tells_its_row(times, row, words):
+def test_row_number_is_read_from_job_id(times, row, words):
     batch = numbered_id(content_id("m/n", {}, words), times)
     job = job_id(batch, row)
     assert re.fullmatch(r"[A-Za-z0-9_-]{8,64}", job)

@@ -1,4 +1,4 @@
-"""A thousand rows, and kill -9 of kernel and server in the middle: every row is answered, once."""
+"""A batch of 1,000 rows whose kernel and server are killed: every row is answered once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RUNNING = 15
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
-def test_every_row_is_answered_once_after_any_kill(tmp_path: Path) -> None:
+def test_every_row_is_answered_once_after_kill(tmp_path: Path) -> None:
     figures = run_and_kill(tmp_path, rows=ROWS, concurrency=RUNNING)
     assert ROWS * 0.3 < figures.answered_at_kill < ROWS
     assert figures.requests == ROWS + figures.asked_twice

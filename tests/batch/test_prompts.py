@@ -1,4 +1,4 @@
-"""What each row is asked."""
+"""Prompts of rows: templates, functions and images."""
 
 from datetime import date
 from types import SimpleNamespace
@@ -37,17 +37,17 @@ def refusal(prompt, table=TABLE, **how):
         ("{when:%d.%m.%Y}", "02.01.2026", "04.03.2025"),
     ],
 )
-def test_a_template_is_filled_in(prompt, first, second):
+def test_template_is_filled_in(prompt, first, second):
     assert [request["prompt"] for request in asked(prompt)] == [first, second]
 
 
-def test_it_can_be_iterated_over_again():
+def test_requests_can_be_iterated_repeatedly():
     requests = Requests(read_rows(iter(TABLE)), "{text}", system=None, images=None)
     assert list(requests) == list(requests)
     assert len(requests) == 2
 
 
-def test_columns_may_be_named_in_any_way():
+def test_columns_can_have_any_name():
     table = pd.DataFrame({"first name": ["Ada"], "a.b": [1], 0: ["x"], "c[d]": [2]})
     assert asked("{first name} {a.b} {0} {c[d]}", table) == [{"prompt": "Ada 1 x 2"}]
     assert asked("{} and {row.real}", [1]) == [{"prompt": "1 and 1"}]
@@ -56,14 +56,14 @@ def test_columns_may_be_named_in_any_way():
 @pytest.mark.parametrize(
     "name", ["Q1: mood", "Really!", "Really?!", "ratio a/b: 1!", "size [mm]", "a\nb", "100%", " text", "a.b[c]:d!e"]
 )
-def test_punctuation_in_a_column_name(name):
+def test_punctuation_in_column_name_is_accepted(name):
     table = [{name: 1, name + "!": 2, name[:2]: 3}]
     assert asked("{" + name + "} {" + name + ":03d} {" + name + "!r:>2}{{x}}", table) == [{"prompt": "1 001  1{x}"}]
     assert asked("{" + name + "!}{" + name[:2] + "}", table) == [{"prompt": "23"}]
 
 
 @pytest.mark.parametrize("name", ["{curly}", "half{", "}"])
-def test_a_column_with_braces_in_its_name_is_named_by_a_function(name):
+def test_column_with_braces_in_name_needs_function(name):
     table = [{name: "a"}, {name: "b"}]
     assert "Use a function for a column with braces in its name: prompt=lambda row:" in refusal(
         "Classify: {" + name + "}", table
@@ -90,11 +90,11 @@ def test_a_column_with_braces_in_its_name_is_named_by_a_function(name):
         (7, "a text or a function of a row, not a int"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_sent(prompt, words):
+def test_invalid_prompt_is_refused_before_submit(prompt, words):
     assert words in refusal(prompt)
 
 
-def test_a_gap_in_a_column_that_is_used_is_found_and_no_other():
+def test_only_gaps_in_used_columns_are_refused():
     table = [{"a": 1, "b": None}, {"a": 2, "b": 3}, {"a": 4}]
     assert len(asked("{a}", table)) == 3
     assert "'b' is empty (None or NaN) in 2 rows (0, 2)" in refusal("{b}", table)
@@ -102,7 +102,7 @@ def test_a_gap_in_a_column_that_is_used_is_found_and_no_other():
 
 @pytest.mark.parametrize("gap", [None, float("nan"), pd.NaT, pd.NA])
 @pytest.mark.parametrize("prompt", ["{m[size]}", "{m[size]:>3}", "{m[size]!r}", "{m[deep][0].real}", "Of {o.size}"])
-def test_gap_inside_a_cell_is_named_before_anything_is_sent(gap, prompt):
+def test_gap_inside_cell_is_refused_before_submit(gap, prompt):
     whole = {"m": {"size": "L", "deep": [1]}, "o": SimpleNamespace(size=1)}
     gaps = {"m": {"size": gap, "deep": [gap] if gap is not None else None}, "o": SimpleNamespace(size=gap)}
     if "deep" in prompt and gap is not None:
@@ -114,11 +114,11 @@ def test_gap_inside_a_cell_is_named_before_anything_is_sent(gap, prompt):
     assert len(asked(prompt, [whole, whole])) == 2
 
 
-def test_a_row_that_asks_nothing_is_found():
+def test_empty_prompt_of_row_is_refused():
     assert "The prompt of row 1, counted from 0, is empty" in refusal("{text}", [{"text": "a"}, {"text": " \n"}])
 
 
-def test_a_function_makes_a_prompt_of_a_row_once():
+def test_prompt_function_is_called_once_per_row():
     seen = []
     requests = Requests(
         read_rows(pd.DataFrame(TABLE)),
@@ -137,7 +137,7 @@ def test_a_function_makes_a_prompt_of_a_row_once():
         assert "The prompt function returned" in refusal(lambda row, nothing=nothing: nothing, [1])
 
 
-def test_images_come_from_a_column_a_function_or_are_the_same_for_all(tmp_path):
+def test_images_come_from_column_function_or_constant(tmp_path):
     path = tmp_path / "one.png"
     path.write_bytes(PNG)
     table = [{"text": "a", "photo": PNG}, {"text": "b", "photo": [str(path), PNG]}]

@@ -1,4 +1,4 @@
-"""Tables of any kind: what is read of them, what is put beside their rows, and what is none."""
+"""Tables of any type: reading rows, joining answers, and refused values."""
 
 from decimal import Decimal
 
@@ -29,7 +29,7 @@ def refusal(table):
     [DICTS, tuple(DICTS), iter(DICTS), pd.DataFrame(DICTS), pl.DataFrame(DICTS)],
     ids=lambda t: type(t).__name__,
 )
-def test_columns_and_rows_are_the_same_of_every_kind(table):
+def test_columns_and_rows_are_same_for_every_table_type(table):
     rows = read_rows(table)
     assert (len(rows), list(rows.columns)) == (2, ["text", "n"])
     assert list(rows.values("text")) == ["a", "b"]
@@ -48,20 +48,20 @@ def test_columns_and_rows_are_the_same_of_every_kind(table):
         (pl.Series("text", ["a", "b"]), "text"),
     ],
 )
-def test_what_has_no_columns_has_one(table, column):
+def test_table_without_columns_gets_one_column(table, column):
     rows = read_rows(table)
     assert list(rows.columns) == [column]
     assert list(rows.values(column)) == ["a", "b"]
 
 
-def test_dicts_need_not_be_alike_and_names_need_not_be_words():
+def test_dicts_can_differ_and_column_names_can_be_any_value():
     rows = read_rows([{"a": 1}, {2: "x", "a": 3}])
     assert list(rows.columns) == ["a", "2"]
     assert list(rows.values("2")) == [None, "x"]
     assert list(read_rows(pd.DataFrame({0: ["x"]})).values("0")) == ["x"]
 
 
-def test_what_is_no_table_is_said_in_words():
+def test_value_that_is_not_table_is_refused():
     assert "empty" in refusal([])
     assert "empty" in refusal(pd.DataFrame({"a": []}))
     for table in ("text", b"bytes", {"a": [1]}, 7, None):
@@ -77,13 +77,13 @@ def test_what_is_no_table_is_said_in_words():
     [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, np.datetime64("NaT", "ns"), Decimal("NaN")],
     ids=lambda empty: f"{type(empty).__name__} {empty}",
 )
-def test_what_is_empty(empty):
+def test_missing_value_is_detected(empty):
     assert is_missing(empty)
     with pytest.raises(InvalidRequestError, match=r"'text' is empty .* in row 1, counted from 0"):
         check_no_gaps("The column 'text'", ["a", empty, "b"])
 
 
-def test_gaps_are_counted_and_the_first_are_named():
+def test_gaps_are_counted_and_first_rows_are_named():
     check_no_gaps("The column 'text'", ["", 0, False, [], "nan", np.array([np.nan]), Decimal("sNaN")])
     with pytest.raises(InvalidRequestError, match=r"in 20 rows \(0, 1, 2, 3, 4, 5, 6, 7, …\)"):
         check_no_gaps("The column 'text'", [None] * 20)
@@ -99,7 +99,7 @@ def answers(*values, schema=None, **fields):
     ]
 
 
-def test_a_pandas_index_stays_whatever_it_is():
+def test_pandas_index_is_kept():
     table = pd.DataFrame({"text": ["a", "b", "c"]}, index=["x", "x", "y"])
     found = joined_frame(read_rows(table), answers("A", "B", "C"), None)
     assert found.index.tolist() == ["x", "x", "y"]
@@ -107,7 +107,7 @@ def test_a_pandas_index_stays_whatever_it_is():
     assert list(table.columns) == ["text"]  # a copy
 
 
-def test_what_becomes_of_the_table_later_moves_no_answer():
+def test_later_changes_of_table_do_not_move_answers():
     frame = pd.DataFrame({"text": ["b", "a"]})
     rows = read_rows(frame)
     frame.loc[0, "text"] = "c"
@@ -127,7 +127,7 @@ def test_what_becomes_of_the_table_later_moves_no_answer():
     assert rows.values("text") == ["b", "a"]
 
 
-def test_each_kind_gets_its_own_back():
+def test_joined_frame_has_type_of_table():
     for table in (pl.DataFrame(DICTS), DICTS, pd.DataFrame(DICTS)):
         found = joined_frame(read_rows(table), answers("A", "B"), None)
         assert type(found) is type(table)
@@ -145,7 +145,7 @@ def test_each_kind_gets_its_own_back():
     ]
 
 
-def test_names_that_are_taken_are_seen():
+def test_taken_column_names_get_prefix():
     table = [{"status": "new", "answer": 1, "answer_answer": 2, "n": 3}]
     (row,) = joined_frame(read_rows(table), answers("A"), None)
     assert row == table[0] | {"answer_answer_answer": "A", "answer_status": "completed", "error": None}
@@ -174,7 +174,7 @@ SCHEMA = {
 
 
 @pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
-def test_columns_have_the_types_of_the_schema_also_with_gaps(kind):
+def test_columns_with_gaps_have_types_of_schema(kind):
     schema = Schema(SCHEMA)
     table = kind({"text": ["a", "b"]})
     found = joined_frame(read_rows(table), answers(KINDS, None, schema=schema), schema)
@@ -187,7 +187,7 @@ def test_columns_have_the_types_of_the_schema_also_with_gaps(kind):
 
 
 @pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
-def test_no_value_of_a_schema_breaks_a_frame(kind):
+def test_no_value_of_schema_breaks_frame(kind):
     rows = read_rows(kind({"text": ["a", "b", "c"]}))
     for values in ([1 << 80, 1, None], ["x", 1, None], [{"a": 1}, {"a": "x"}, None], [[1], ["x"], {"y": 2}]):
         for wanted in ("integer", "number", "boolean", "string", None):

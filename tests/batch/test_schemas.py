@@ -44,7 +44,7 @@ class Outer(msgspec.Struct):
 
 
 @pytest.mark.parametrize("asked", [JSON, Struct, Data, Model])
-def test_every_kind_of_schema_is_an_object_with_its_properties(asked):
+def test_every_schema_type_becomes_object_with_its_properties(asked):
     schema = Schema(asked)
     assert schema.json["type"] == "object"
     assert list(schema.columns) == ["label", "sure"]
@@ -54,14 +54,14 @@ def test_every_kind_of_schema_is_an_object_with_its_properties(asked):
     assert "at label: 'c' is not one of ['a', 'b']" in fault.message
 
 
-def test_a_type_may_hold_others_and_itself():
+def test_type_can_contain_other_types_and_itself():
     schema = Schema(Outer)
     assert schema.json["type"] == "object"
     assert schema.read('{"inner": {"parts": [{"parts": []}]}, "more": {"inner": {}}}')[1] is None
     assert schema.read('{"inner": {"parts": [{"parts": 7}]}}')[1].code == "schema"
 
 
-def test_a_schema_need_not_be_an_object():
+def test_schema_can_describe_array():
     schema = Schema({"type": "array", "items": {"type": "integer"}})
     assert schema.columns is None
     assert schema.read("[1, 2]") == ([1, 2], None)
@@ -71,12 +71,12 @@ def test_a_schema_need_not_be_an_object():
 @pytest.mark.parametrize(
     "fenced", ["```json\n%s\n```\n", "```JSON\n%s\n```", "```\r\n%s\r\n```\r\n", " ```json5 \n%s```"]
 )
-def test_a_fence_around_an_answer_is_no_part_of_it(fenced):
+def test_code_fence_around_answer_is_removed(fenced):
     assert Schema(JSON).read(fenced % '{"label": "a"}') == ({"label": "a"}, None)
 
 
 @pytest.mark.parametrize("text", ["", "no", '{"label": "a"', "[" * 100_000, '{"label": "a"} {"label": "b"}', "\ud800"])
-def test_what_is_no_json_is_said(text):
+def test_malformed_json_is_reported(text):
     value, fault = Schema(JSON).read(text)
     assert (value, fault.code) == (None, "not_json")
 
@@ -90,14 +90,14 @@ def test_what_is_no_json_is_said(text):
         (Struct(label="a"), "not a Struct"),
     ],
 )
-def test_what_is_no_schema_is_said(asked, words):
+def test_invalid_schema_is_refused(asked, words):
     with pytest.raises(InvalidRequestError) as refused:
         Schema(asked)
     assert words in refused.value.message
     assert refused.value.field == "schema"
 
 
-def test_nothing_is_fetched():
+def test_remote_reference_is_not_fetched():
     value, fault = Schema({"$ref": "http://127.0.0.1:9/schema.json"}).read("{}")
     assert (value, fault.code) == (None, "schema")
     assert "cannot be validated" in fault.message
