@@ -1,4 +1,4 @@
-"""The laws can fail: each finds what was done to a log, to a request or to what a viewer saw."""
+"""The laws can fail: each detects a change of a log, a request or an event that a viewer received."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def facts_of(events: list[tuple[int, Event]]) -> Facts:
     )
 
 
-def test_a_log_as_it_should_be_breaks_no_law() -> None:
+def test_correct_log_breaks_no_law() -> None:
     check(facts := facts_of(EVENTS), over=True)
     assert (facts.hit, facts.unasked) == (1, 0)
 
@@ -114,12 +114,12 @@ def changed(change: Callable[[Facts], Any]) -> Callable[[], Facts]:
         (changed(lambda facts: facts.asked[1].turns.append(("assistant", "What?"))), "nobody ever said"),
     ],
 )
-def test_a_law_finds(make: Callable[[], Facts], words: str) -> None:
+def test_law_detects_violation(make: Callable[[], Facts], words: str) -> None:
     with pytest.raises(AssertionError, match=words):
         check(make(), over=True)
 
 
-def test_a_viewer_finds_a_gap_and_a_change() -> None:
+def test_viewer_detects_gap_and_changed_event() -> None:
     sightings = Sightings(lambda what: None)
     log = [msgspec.Raw(event) for event in facts_of(EVENTS).logs[JOB]]
     assert sightings.saw(JOB, 0, log[:3]) == 3

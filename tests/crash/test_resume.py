@@ -1,4 +1,4 @@
-"""A real server is killed in mid-answer, and the next one reads on what the provider has kept."""
+"""A real server is killed during an answer, and the next one resumes the response at the provider."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def server(tmp_path: Path, provider: ScriptedProvider) -> AsyncIterator[Se
     await server.stop()
 
 
-async def test_answers_outlive_the_server(
+async def test_answers_survive_death_of_server(
     server: Server, service: ScriptedResponses, provider: ScriptedProvider
 ) -> None:
     half = "".join(WORDS[:10])
@@ -141,7 +141,7 @@ async def test_answers_outlive_the_server(
     assert by_model["too-old"].looks >= 1
 
 
-async def test_a_server_that_is_stopped_leaves_the_answer_to_the_next(
+async def test_stopped_server_leaves_answer_to_next_server(
     server: Server, service: ScriptedResponses, provider: ScriptedProvider
 ) -> None:
     await server.start()
