@@ -1,4 +1,4 @@
-"""A service that answers with a bomb costs a whole server little memory, and its event loop no rest."""
+"""Decompression bombs in responses: a server uses little memory and its event loop stays responsive."""
 
 from __future__ import annotations
 
@@ -97,7 +97,9 @@ async def error_code(server: Jupyter, where: str) -> str:
 
 @pytest.mark.skipif(not psutil.LINUX, reason="the peak of a process is read from /proc")
 @pytest.mark.parametrize(("filling", "layers"), [*((filling, 1) for filling in FILLINGS), ("zeros", 2)])
-async def test_a_bomb_costs_little(tmp_path: Path, bombs: dict[str, bytes], filling: str, layers: int) -> None:
+async def test_decompression_bomb_costs_little_memory_and_loop_time(
+    tmp_path: Path, bombs: dict[str, bytes], filling: str, layers: int
+) -> None:
     data = bombs[filling]
     scripts = {
         "fine": answer("Hello"),

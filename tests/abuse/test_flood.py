@@ -1,4 +1,4 @@
-"""A notebook that floods the service is served in order, refused politely, and hurts no kernel beside it."""
+"""A notebook that submits many jobs: they run in order, excess jobs get 429, and a kernel stays responsive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AT_A_TIME = 8
 BYTES_PER_JOB = 5000  # that may stay: nothing of a job is kept in memory but what the allocator keeps
 
 
-async def test_a_flood_is_served_in_order_beside_a_kernel(tmp_path: Path) -> None:
+async def test_flood_of_jobs_is_served_in_order_beside_kernel(tmp_path: Path) -> None:
     scripts = {"held": answer("It is done.", hold_after=1)}
     with (
         ScriptedProvider(scripts).in_thread() as provider,

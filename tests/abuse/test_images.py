@@ -1,4 +1,4 @@
-"""An image of 20 MB goes through a whole server: its event loop has its rest, and its memory a bound."""
+"""An image of 20 MB in a whole server: the event loop stays responsive and memory is bounded."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def read(client: httpx.AsyncClient, job: str) -> None:
     assert digest.digest() == hashlib.sha256(IMAGE).digest()
 
 
-async def test_a_large_image_holds_neither_the_loop_nor_memory(server: Jupyter) -> None:
+async def test_large_image_blocks_loop_briefly_and_uses_bounded_memory(server: Jupyter) -> None:
     await warm(server)
     before = memory(server)
     async with caller(server) as client:

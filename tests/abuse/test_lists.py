@@ -1,4 +1,4 @@
-"""A list of jobs costs what it shows, not what the jobs were asked."""
+"""The memory for a list of jobs does not depend on their prompts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROMPT = "word " * 90_000  # 450 kB: 45 MB in all
 SLACK_MB = 20.0
 
 
-async def test_a_list_does_not_read_the_prompts(tmp_path: Path) -> None:
+async def test_list_of_jobs_does_not_read_prompts(tmp_path: Path) -> None:
     with ScriptedProvider({"quick": answer("ok")}).in_thread() as provider, watched(tmp_path, provider) as server:
         async with caller(server) as client:
             for _ in range(JOBS):

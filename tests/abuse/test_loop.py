@@ -1,4 +1,4 @@
-"""Nothing of ours holds the server's event loop for more than 50 ms while 50 jobs stream and people ask for a lot."""
+"""No callback holds the event loop for more than 50 ms while 50 jobs stream and users send many requests."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def server(provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory)
         yield server
 
 
-async def test_nothing_holds_the_event_loop(server: Jupyter) -> None:
+async def test_event_loop_is_never_blocked_longer_than_limit(server: Jupyter) -> None:
     print(f"seed {SEED}")
     async with caller(server) as client:
         ids = [await submit(client, "quick", source={"notebook": "big.ipynb"}) for _ in range(500)]
@@ -77,7 +77,7 @@ async def test_nothing_holds_the_event_loop(server: Jupyter) -> None:
 
 
 @pytest.mark.parametrize("mischief", ["sleep", "compute"])
-async def test_what_holds_the_loop_is_found_and_named(server: Jupyter, mischief: str) -> None:
+async def test_code_that_blocks_loop_is_detected_and_named(server: Jupyter, mischief: str) -> None:
     async with caller(server) as client, streaming(server, client):
         probe(server, "DELETE")
         for _ in range(3):
@@ -89,7 +89,7 @@ async def test_what_holds_the_loop_is_found_and_named(server: Jupyter, mischief:
     assert any(" post" in one["where"] for one in held), held
 
 
-def test_values_are_not_the_garbage_collectors() -> None:
+def test_values_are_not_tracked_by_garbage_collector() -> None:
     # A full collection stops a Jupyter server for some 100 ms. Thousands of events and jobs would bring it about.
     (delta,) = decode_events([b'{"seq":1,"attempt":1,"type":"delta","channel":"text","text":"x"}'])
     message = Message(role="user", content="x")

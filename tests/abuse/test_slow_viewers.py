@@ -1,4 +1,4 @@
-"""Viewers that stop reading a job of 50 MB cost the server nothing, and get all of it when they read again."""
+"""Viewers that stop reading a job of 50 MB use little memory, and receive all of it when they read again."""
 
 from __future__ import annotations
 
@@ -118,7 +118,9 @@ def read_all(viewer: StalledPage | StalledFollower) -> tuple[str, int]:
     return "".join(pieces), largest
 
 
-async def test_viewers_that_stop_reading_cost_nothing_and_catch_up(tmp_path: Path, provider: ThreadedProvider) -> None:
+async def test_viewers_that_stop_reading_cost_no_memory_and_catch_up(
+    tmp_path: Path, provider: ThreadedProvider
+) -> None:
     text = "".join(DELTAS)
     with watched(tmp_path, provider, max_answer_bytes=100_000_000) as server, ExitStack() as ended:
         async with caller(server) as client:
