@@ -68,7 +68,7 @@ class Servers:
         self._sleepers = 0
 
     async def add(self, *, preview: bool = False) -> Engine:
-        name = f"server-{len(self.engines)}"
+        name = f"server-{len(self.services)}"
         store = SQLiteStore(self._database, server=name) if self._database else MemoryStore(server=name)
         engine = Engine(
             store=store, providers=self.puppet, server=name, clock=self.clock, limits=Limits(stop_grace=0.0)
