@@ -1,4 +1,4 @@
-"""What a service sends is bounded after it is decoded: memory, the event loop and the answer survive it."""
+"""Response bodies are bounded after decompression, in memory and in time on the event loop."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def squeezed(data: bytes, coding: str) -> bytes:
 
 
 def bomb(megabytes: int, filling: bytes = b"\0") -> bytes:
-    """Gzip of so many MB of the same; a kilobyte for each."""
+    """Return gzip of repeated bytes, about 1 kB for each MB."""
     squeezing = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
     block = filling * (MB // len(filling))
     return b"".join([*(squeezing.compress(block) for _ in range(megabytes)), squeezing.flush()])
@@ -221,7 +221,7 @@ ENDLESS = {
     "blank lines": ever(HEAD + b"\r\n", b"\n" * 65536),
     "an event": ever(HEAD + b"\r\ndata: ", b"a" * 65536),
     "lines of an event": ever(HEAD + b"\r\n", b"data: ab\n" * 7000),
-    "lines of nothing": ever(HEAD + b"\r\n", b"data:\n" * 11000),
+    "empty data lines": ever(HEAD + b"\r\n", b"data:\n" * 11000),
     "a name of a field": ever(HEAD + b"\r\n", b"a" * 65536),
 }
 

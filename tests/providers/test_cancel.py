@@ -1,4 +1,4 @@
-"""A cancel reaches the socket at once, wherever it hits, and leaves nothing open."""
+"""A cancel closes the socket at once at any moment, and leaves nothing open."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HELLO = answer("one two three four five")
 
 
 class Mute:
-    """A server that takes what comes and never answers."""
+    """A server that reads everything and never responds."""
 
     def __init__(self) -> None:
         self.port = 0

@@ -1,4 +1,4 @@
-"""The providers that are always there, and what the environment and the setting make of them."""
+"""The built-in providers, and how the environment and the setting change them."""
 
 from __future__ import annotations
 

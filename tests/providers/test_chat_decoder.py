@@ -1,4 +1,4 @@
-"""What compatible services really send, each shape by hand."""
+"""The Chat Completions decoder, with hand-written streams of every shape that compatible services send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A conversation that is too long: recognised as each service says it, told with its counts, never cut in silence."""
+"""A too long conversation is recognized for every service, reported with its counts, and never cut silently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model of a job that names none is chosen by one rule; aliases stand for full names."""
+"""One rule chooses the default model; aliases stand for full names."""
 
 from __future__ import annotations
 

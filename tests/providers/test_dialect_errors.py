@@ -1,4 +1,4 @@
-"""The refusals of each service that speaks Chat Completions, or Ollama, as its documentation or its users show them."""
+"""Error responses of each service with Chat Completions or Ollama, from documentation and reports of users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chat Completions as each service speaks it: what it is sent, by its own names, and what it says, by hand."""
+"""The dialects of Chat Completions: requests with the names of each service, and hand-written streams."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ BODIES: dict[str, dict[str, Any]] = {
 
 
 def body(dialect: str = "plain", *, history: tuple[Message, ...] = (), **params: Any) -> dict[str, Any]:
-    """The body that a job with these params becomes."""
+    """Return the request body of a job with these params."""
     request = format_of("chat_completions", dialect).request(job(params=params, history=history), ERRORS)
     assert request.body is not None
     return dict(msgspec.json.decode(request.body))

@@ -1,4 +1,4 @@
-"""Every way in which a request over real HTTP can fail, and what the user is told."""
+"""Every failure of a request over real HTTP, with its code and message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fault of a provider over real HTTP, and exactly what comes of it: one line each."""
+"""Every fault of a provider over real HTTP and its exact outcome, one line each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every decoder against what no service should send: only our own errors, the same however it is cut, in bounds."""
+"""Fuzz every decoder: only our own errors, the same events in any pieces, bounded time and memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MEBI = 2**20
 
 
 def event(value: Any) -> bytes:
-    """One server-sent event, of the type that its JSON names, as Responses and Messages have it."""
+    """Return a server-sent event with the type of its JSON, as Responses and Messages send it."""
     kind = value.get("type") if isinstance(value, dict) else None
     named = b"event: %b\n" % kind.encode() if isinstance(kind, str) and kind.isidentifier() else b""
     return named + b"data: " + as_json(value) + b"\n\n"
@@ -44,7 +44,7 @@ def line(value: Any) -> bytes:
 
 
 def as_json(value: Any) -> bytes:
-    """JSON, with what JSON does not have: NaN, halves of surrogate pairs."""
+    """Return JSON with NaN and unpaired surrogates, which JSON does not allow."""
     return bytes(value) if isinstance(value, msgspec.Raw) else json.dumps(value).encode()
 
 
@@ -93,7 +93,7 @@ def numbers(usage: Usage) -> list[float]:
 
 
 def heard(name: str, pieces: Iterable[bytes]) -> tuple[list[ProviderEvent], str | None]:
-    """What a decoder says, with deltas joined, and how it failed; checks what holds whatever it was fed."""
+    """Return the events of a decoder and its error; check the invariants that hold for any input."""
     decoder = FORMATS[name].decoder(ERRORS)
     said: list[ProviderEvent] = []
     for piece in pieces:
@@ -228,7 +228,7 @@ def test_corrupted_bytes_decode_the_same_in_any_pieces(name: str, data: st.DataO
 
 
 def spots(value: Any) -> list[tuple[Any, Any]]:
-    """Every place in a JSON value, as (container, key)."""
+    """Return every position in a JSON value, as (container, key)."""
     if not isinstance(value, dict | list):
         return []
     keys: Iterable[Any] = value if isinstance(value, dict) else range(len(value))
@@ -297,7 +297,7 @@ def test_deeply_nested_json_fails(name: str) -> None:
 
 
 def big(name: str, size: int) -> bytes:
-    """A valid event whose text has so many bytes."""
+    """Return a valid event with a text of this many bytes."""
     return FRAMES[FORMATS[name].media_type]({"unknown": "x" * size})
 
 
@@ -339,7 +339,7 @@ def test_endless_event_is_refused_in_bounded_memory(name: str) -> None:
 
 @every_format
 def test_decoder_memory_does_not_grow_with_the_stream(name: str) -> None:
-    """What was said is the caller's; a decoder remembers what it must, such as which sources it named."""
+    """A decoder keeps only what it needs, such as the URLs of the citations that it has yielded."""
     stream = framed(name, GOOD[name])
     frame = FRAMES[FORMATS[name].media_type]
     chance = random.Random(1)

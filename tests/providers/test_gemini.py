@@ -1,4 +1,4 @@
-"""Google's Gemini: each request and each kind of response, by hand."""
+"""Google's Gemini: each request, and hand-written responses of each kind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROUTE = "POST /v1/models/*"
 
 
 def parts(*found: Any, **fields: Any) -> dict[str, Any]:
-    """A response whose candidate says these parts; fields are the candidate's own."""
+    """Return a response with one candidate of these parts; fields belong to the candidate."""
     return {"candidates": [{"content": {"parts": list(found), "role": "model"}, "index": 0, **fields}]}
 
 
@@ -320,7 +320,7 @@ def body_of(what: Job) -> dict[str, Any]:
 
 
 def asked(model: str = "gemini-3-pro", **params: Any) -> dict[str, Any]:
-    """What params add to a request."""
+    """Return the fields that params add to a request."""
     body = body_of(job(f"puppet/{model}", params=params))
     del body["contents"]
     return body

@@ -1,4 +1,4 @@
-"""An async generator as a provider: in a loop of its own, with every promise that a service has."""
+"""An async generator as a provider runs in its own loop and keeps every promise of an HTTP provider."""
 
 from __future__ import annotations
 

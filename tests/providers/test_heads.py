@@ -1,4 +1,4 @@
-"""The head of an answer makes httpx do nothing of itself: it may name cookies, redirects and reasons of any kind."""
+"""Cookies, redirects and reason phrases of a response head have no effect on httpx or the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service says beside its answer is bounded, holds no key, and takes no answer with it."""
+"""Fields beside the text of an answer are bounded, hold no key, and do not affect the text."""
 
 from __future__ import annotations
 

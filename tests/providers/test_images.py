@@ -1,4 +1,4 @@
-"""Images in answers, in all five formats: each is said once, and none takes the answer away."""
+"""Images in answers of all five formats: each is yielded once, and none affects the text."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def shown(said: list[ProviderEvent]) -> list[ImageData]:
 
 WAYS = {
     "delta": (ChatDecoder, chat({"content": "", "images": [image(URL)]})),
-    "delta, its name only": (ChatDecoder, chat({"images": [{"image_url": URL}]})),
+    "delta, URL as string": (ChatDecoder, chat({"images": [{"image_url": URL}]})),
     "an object in place of a list": (ChatDecoder, chat({"images": image(URL)})),
     "last message": (ChatDecoder, chat({"content": "Here."}, message={"content": "Here.", "images": [image(URL)]})),
     "both": (ChatDecoder, chat({"images": [image(URL)]}, message={"content": "", "images": [image(URL)]})),
@@ -87,7 +87,7 @@ WAYS = {
     "base64 alone": (ChatDecoder, chat({"images": [{"b64_json": PNG}]})),
     "Gemini": (GeminiDecoder, gemini({"inlineData": {"mimeType": "image/png", "data": PNG}})),
     "Gemini, no label": (GeminiDecoder, gemini({"inlineData": {"data": PNG}})),
-    "Gemini, label of no type": (GeminiDecoder, gemini({"inlineData": {"mimeType": 5, "data": PNG}})),
+    "Gemini, invalid label": (GeminiDecoder, gemini({"inlineData": {"mimeType": 5, "data": PNG}})),
     "Responses": (ResponsesDecoder, responses(drawn(PNG, output_format="png"))),
     "Responses, no id": (ResponsesDecoder, responses(drawn(PNG, id=None))),
     "Responses, not repeated": (ResponsesDecoder, responses(drawn(PNG), whole=False)),
@@ -193,7 +193,7 @@ def test_image_urls_are_redacted_and_bounded() -> None:
 
 
 class TestLargeEvents:
-    """The base64 of an image has a limit of its own."""
+    """The base64 data of an image has its own limit."""
 
     MB = 1_000_000
 

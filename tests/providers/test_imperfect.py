@@ -1,4 +1,4 @@
-"""Streams that are not quite what their format says, in all formats: what was paid for is not lost."""
+"""Streams that deviate from their format, in all formats: text that was paid for is not lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXT = "".join(WORDS)
 
 
 class Form(msgspec.Struct):
-    """How a format answers."""
+    """The events of an answer in a format."""
 
     say: Callable[[str], dict[str, Any]]
     end: list[dict[str, Any]]

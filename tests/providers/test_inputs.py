@@ -1,4 +1,4 @@
-"""Files, recordings, marks for the cache and tools in the requests of each format; the vendors' own types take them."""
+"""Files, audio, cache control and tools in requests of each format, validated by the types of the SDKs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def user(*parts: Any) -> Message:
 
 
 def plain(value: Any) -> Any:
-    """A validated value; the SDKs' types validate lists while they are read."""
+    """Return a validated value as plain data; the types of the SDKs validate lists while they are read."""
     if isinstance(value, dict):
         return {name: plain(each) for name, each in value.items()}
     if isinstance(value, str | int | float | bool | None):
@@ -53,7 +53,7 @@ def plain(value: Any) -> Any:
 
 
 def assert_known(type_: Any, values: list[Any]) -> None:
-    """The SDK's type takes the values, and drops no field of them as unknown."""
+    """Assert that the type of the SDK accepts the values and drops no field as unknown."""
     adapter = TypeAdapter(type_)  # lists of what it returns are validated by it when they are read
     for value in values:
         assert plain(adapter.validate_python(value)) == value

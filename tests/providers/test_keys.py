@@ -1,4 +1,4 @@
-"""A key comes from the environment, then the config, then the keyring; no error and no repr ever holds it."""
+"""A key comes from the environment, the config or the keyring, and appears in no error and no repr."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY = "sk-canary-4711"
 
 
 async def sent(provider: ScriptedProvider, environ: dict[str, str], **fields: Any) -> str | ProviderError:
-    """The key that a job goes out with, or how it failed."""
+    """Return the key that is sent with a job, or the error of the job."""
     provider.scripts["one"] = answer("yes")
     keyring = fields.pop("keyring", False)
     config = {"puppet": {"base_url": provider.base_url, **fields}}
@@ -133,7 +133,7 @@ async def test_refused_key_error_names_its_source(
 class TestKeyring:
     @pytest.fixture
     def ring(self, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
-        """A keyring of our own in the place of the package."""
+        """Replace the package keyring by a fake."""
         module = types.ModuleType("keyring")
         module.get_password = lambda service, user: {("jupyter_bgstream", "puppet"): KEY}.get((service, user))  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "keyring", module)

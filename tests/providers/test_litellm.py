@@ -1,4 +1,4 @@
-"""The litellm plug-in against a real HTTP server, where litellm is installed: our own extra for tests leaves it out."""
+"""The litellm plug-in against a real HTTP server, where litellm is installed; the extra for tests omits it."""
 
 from __future__ import annotations
 

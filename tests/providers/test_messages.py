@@ -1,4 +1,4 @@
-"""Anthropic's Messages: each request and each kind of event, by hand."""
+"""Anthropic's Messages: each request, and hand-written events of each kind."""
 
 from __future__ import annotations
 
@@ -382,7 +382,7 @@ def body_of(what: Job) -> dict[str, Any]:
 
 
 def asked(model: str = "claude-opus-4-6", **params: Any) -> dict[str, Any]:
-    """What params add to a request."""
+    """Return the fields that params add to a request."""
     body = body_of(job(f"puppet/{model}", params=params))
     return {name: value for name, value in body.items() if name not in ("model", "messages", "stream")}
 

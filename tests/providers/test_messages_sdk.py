@@ -1,6 +1,6 @@
-"""Anthropic's own SDK and we hear the same in the same bytes over real HTTP; where not, it is named here.
+"""Anthropic's SDK and our decoder read the same from the same bytes over real HTTP.
 
-Where the SDK is wrong: it takes a stream that broke off for a whole answer, and events without a type for none.
+The exceptions are errors of the SDK: it accepts a truncated stream as complete, and fails on events without a type.
 """
 
 from __future__ import annotations

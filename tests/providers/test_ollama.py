@@ -1,4 +1,4 @@
-"""Ollama's own API: what it is sent, what it says, and how it fails."""
+"""The API of Ollama: requests, answers and errors."""
 
 from __future__ import annotations
 

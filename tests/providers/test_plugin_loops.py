@@ -1,4 +1,4 @@
-"""The event loops of plug-ins: jobs share one that stays, and what blocks or breaks it holds up no other job."""
+"""Event loops of plug-ins: jobs share a lasting loop, and a blocked or broken loop delays no other job."""
 
 from __future__ import annotations
 

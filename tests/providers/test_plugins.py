@@ -1,4 +1,4 @@
-"""Entry points: found without an import, imported at the first use, and a broken one breaks nothing else."""
+"""Entry points are found without an import and imported at first use; a broken one affects no other."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install a distribution with one module and entry points, as pip leaves one behind."""
+    """Install a distribution with one module and entry points, as pip does."""
     monkeypatch.syspath_prepend(str(tmp_path))
     installed: list[str] = []
 

@@ -1,4 +1,4 @@
-"""What an answer is said to cost where its provider does not say so."""
+"""The estimated cost of an answer whose provider reports none."""
 
 from __future__ import annotations
 

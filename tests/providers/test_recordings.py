@@ -1,4 +1,4 @@
-"""Answers of services, of our own and recorded."""
+"""Recorded answers of services and our own streams in the Chat Completions format."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def deltas_of(lines: list[bytes]) -> list[dict[str, Any]]:
 
 
 def text_of(lines: list[bytes]) -> str:
-    """What the service answered, by another way than the decoder's."""
+    """Return the text of the answer, independently of the decoder."""
     found = ""
     for delta in deltas_of(lines):
         content = delta.get("content") or ""

@@ -1,4 +1,4 @@
-"""Recorded answers of Gemini. They are read where they lie, and skipped where they do not."""
+"""Recorded answers of Gemini, where the recordings are present, and our own streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recorded answers of Anthropic's Messages. They are read where they lie, and skipped where they do not."""
+"""Recorded answers of Anthropic's Messages, where the recordings are present, and our own streams."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def events_of(path: Path) -> list[bytes]:
 
 
 def found_in(path: Path, kind: str) -> list[Any]:
-    """The values of a field anywhere in the recording, by another way than the decoder's."""
+    """Return the values of a field anywhere in the recording, independently of the decoder."""
     found: list[Any] = []
 
     def look(value: Any) -> None:

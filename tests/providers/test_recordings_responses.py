@@ -1,4 +1,4 @@
-"""Recorded answers of real services in the Responses format. They are read where they lie, and skipped where not."""
+"""Recorded answers in the Responses format, where the recordings are present, and our own streams."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def stream_of(events: list[dict[str, Any]]) -> list[bytes]:
 
 
 def told(events: list[dict[str, Any]], *kinds: str) -> str:
-    """What the service said, by another way than the decoder's."""
+    """Return the text of the deltas, independently of the decoder."""
     return "".join(it["delta"] for it in events if it["type"] in {f"response.{kind}.delta" for kind in kinds})
 
 
 def pages(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Cited pages first, then those that searches have found, each once."""
+    """Return the cited pages, then those that searches found, each once."""
     cited = [it["annotation"] for it in events if it["type"] == "response.output_text.annotation.added"]
     output = events[-1]["response"]["output"]
     found = [page for it in output if it["type"] == "web_search_call" for page in it["action"].get("sources") or ()]

@@ -1,4 +1,4 @@
-"""What is secret is found in every form in which it was seen to come back, and little else is changed."""
+"""Secrets are redacted in every form that services were seen to return, and little else is changed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 
 
 def traces(key: str, form: str) -> list[str]:
-    """What of a key must not be left of a form of it: all but what little the neighbours may hold of it."""
+    """Return the parts of a key's form that must not remain, without edges that base64 shares with neighbors."""
     shown = FORMS[form](key)
     return [shown, shown[3:-5]] if "base64" in form or form == "Basic" else [shown.strip("\"'")]
 

@@ -1,4 +1,4 @@
-"""Settings are checked at start-up; what services offer is asked with care."""
+"""Settings are checked at the start; the status of providers is cached and bounded."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class _NoTruth:
 
 
 class _Raises(dict[str, Any]):
-    """Code of others in the config that fails whatever is asked of it."""
+    """A mapping in the config that fails on every access."""
 
     def __contains__(self, name: object) -> bool:
         raise RuntimeError("sk-secret")

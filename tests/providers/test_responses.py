@@ -1,4 +1,4 @@
-"""The Responses format: what it asks, and what it makes of every event, however the bytes are cut."""
+"""The Responses format: requests, and the decoding of every event in any pieces."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COUNTED = Usage(input_tokens=20, output_tokens=30, cached_tokens=5, reasoning_to
 
 
 def stream(*events: dict[str, Any], background: bool = False, number: int = 0) -> list[bytes]:
-    """The events of a stream, numbered, each with its `event:` line; one that has no type is created."""
+    """Return the numbered events of a stream, each with its `event:` line, after response.created."""
     begun = {"type": "response.created", "response": {"id": "resp_1", "status": "queued", "background": background}}
     return [event({"sequence_number": n} | it, it["type"]) for n, it in enumerate([begun, *events], number)]
 

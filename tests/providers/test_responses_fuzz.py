@@ -1,4 +1,4 @@
-"""Answers that a service keeps, made of anything: whatever comes, a token is one, and nothing breaks from there."""
+"""Fuzz background answers: after any events the resume token is valid, and resuming never crashes."""
 
 from __future__ import annotations
 

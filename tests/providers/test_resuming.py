@@ -1,4 +1,4 @@
-"""An answer that its service keeps, over as many connections as it takes."""
+"""Background answers that are resumed over several connections."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ THOUGHT = "Let me count."
 
 
 class Sleeps:
-    """Sleep that takes no time, remembers how long it would have been, and does something meanwhile."""
+    """A fake sleep that returns at once, records its duration, and runs the next callback."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -97,7 +97,7 @@ def token_of_a_first_event() -> str:
 
 
 async def begun(puppet: HTTPProvider, what: Job, pieces: int) -> tuple[str, str]:
-    """Read so many pieces of the text, leave, and return them and how to go on."""
+    """Read this many pieces of the text, leave, and return the text and the resume token."""
     said: list[ProviderEvent] = []
     stream = puppet.stream(what)
     async for batch in stream:

@@ -1,4 +1,4 @@
-"""Whether, and when, a refused request is worth another try."""
+"""Whether a failed request can be retried, and after how long."""
 
 from __future__ import annotations
 

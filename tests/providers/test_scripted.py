@@ -1,4 +1,4 @@
-"""The fakes that ship in the package hold what they promise."""
+"""The fakes of the package keep their promises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The official SDK reads the same bytes over real HTTP and hears what we hear; where it is wrong, a test says how."""
+"""OpenAI's SDK and our decoder read the same from the same bytes over real HTTP; tests name the errors of the SDK."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A key stays where it belongs, whatever a service does with it."""
+"""A key appears in no message and no log, even if a service echoes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real HTTP: from a job to its request, and from the answer to events."""
+"""The HTTP provider over real HTTP: from job to request, and from response to events."""
 
 from __future__ import annotations
 

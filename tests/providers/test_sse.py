@@ -1,4 +1,4 @@
-"""The parser of bodies: events against a slow reading of the specification, and lines, cut at every byte."""
+"""The body parser: events compared with a slow reference parser, and JSON lines, cut at every byte."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def parse(*pieces: bytes, max_event_bytes: int = 1024) -> list[ServerEvent]:
 
 
 def by_the_book(stream: bytes) -> list[ServerEvent]:
-    """WHATWG HTML 9.2.6, read aloud: the whole stream at once, and no care for speed."""
+    """Parse a whole stream literally as WHATWG HTML 9.2.6 specifies, without regard to speed."""
     lines = re.split("\r\n|\r|\n", stream.decode().removeprefix("\ufeff"))[:-1]  # the last was not ended
     events, data, kind, last_id = [], "", "", ""
     for line in lines:

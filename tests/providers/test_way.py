@@ -1,4 +1,4 @@
-"""Each provider has its own way: a proxy, authorities, a time to connect."""
+"""Connection settings of a provider: proxy, CA bundle, connect timeout, query and end signal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jupyter_bgstream.testing import ScriptedProvider, answer
 
 
 class Proxy:
-    """A proxy that notes what it was asked and passes it on, whatever the address is, to one port."""
+    """A proxy that records its requests and forwards all of them to one port."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -108,7 +108,7 @@ async def test_refusing_proxy_is_unreachable_and_password_hidden(
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that only itself vouches for."""
+    """Create a self-signed certificate for 127.0.0.1."""
     folder = tmp_path_factory.mktemp("authority")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=puppet"]
     command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(folder / "key"), "-out", str(folder / "pem")]
