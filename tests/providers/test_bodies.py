@@ -1,4 +1,4 @@
-"""What a service sends is bounded after it is decoded: memory, the event loop and the answer survive it."""
+"""Response bodies are bounded after decompression, in memory and in time on the event loop."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def squeezed(data: bytes, coding: str) -> bytes:
 
 
 def bomb(megabytes: int, filling: bytes = b"\0") -> bytes:
-    """Gzip of so many MB of the same; a kilobyte for each."""
+    """Return gzip of repeated bytes, about 1 kB for each MB."""
     squeezing = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
     block = filling * (MB // len(filling))
     return b"".join([*(squeezing.compress(block) for _ in range(megabytes)), squeezing.flush()])
@@ -68,7 +68,9 @@ async def test_one_layer_of_compression_is_undone(
 @pytest.mark.parametrize(
     "coding", ["gzip, gzip", "deflate, gzip", "br", "zstd", "compress", "x" * 5000, "gzip,identity,br"]
 )
-async def test_another_compression_is_refused(provider: ScriptedProvider, connect: Connect, coding: str) -> None:
+async def test_unsupported_or_double_compression_is_refused(
+    provider: ScriptedProvider, connect: Connect, coding: str
+) -> None:
     provider.scripts["one"] = compressed(gzip.compress(gzip.compress(SAID)), coding)
     said, error = await read(connect())
     assert said == []
@@ -78,7 +80,7 @@ async def test_another_compression_is_refused(provider: ScriptedProvider, connec
     assert len(error.message) < 1000
 
 
-async def test_what_is_not_what_it_says_is_malformed(provider: ScriptedProvider, connect: Connect) -> None:
+async def test_uncompressed_body_declared_compressed_is_malformed(provider: ScriptedProvider, connect: Connect) -> None:
     for coding in ("gzip", "deflate"):
         provider.scripts["one"] = compressed(SAID, coding)
         said, error = await read(connect())
@@ -88,7 +90,7 @@ async def test_what_is_not_what_it_says_is_malformed(provider: ScriptedProvider,
 
 
 @pytest.mark.parametrize("left", [1, 12, 40])
-async def test_compression_that_ends_in_the_middle_is_a_truncation(
+async def test_compressed_body_that_ends_early_is_truncated(
     provider: ScriptedProvider, connect: Connect, left: int
 ) -> None:
     provider.scripts["one"] = compressed(gzip.compress(sse({"choices": [{"delta": {"content": "a" * 500}}]}))[:left])
@@ -97,14 +99,14 @@ async def test_compression_that_ends_in_the_middle_is_a_truncation(
     assert error.code == "truncated"
 
 
-async def test_a_broken_end_takes_nothing_from_a_whole_answer(provider: ScriptedProvider, connect: Connect) -> None:
+async def test_missing_gzip_trailer_keeps_complete_answer(provider: ScriptedProvider, connect: Connect) -> None:
     provider.scripts["one"] = compressed(gzip.compress(SAID)[:-4])
     said, error = await read(connect())
     assert (text(said), error) == ("Hello", None)
 
 
 @pytest.mark.parametrize("name", ["Accept-Encoding", "accept-encoding"])
-async def test_no_compression_is_asked_for(provider: ScriptedProvider, connect: Connect, name: str) -> None:
+async def test_requests_accept_only_identity_encoding(provider: ScriptedProvider, connect: Connect, name: str) -> None:
     provider.routes["GET /v1/models"] = refusal(200, {"data": []})
     provider.scripts["one"] = answer("Hello")
     service = connect(headers={name: "gzip, br"})
@@ -117,7 +119,7 @@ FILLINGS = {"zeros": b"\0", "blank lines": b"\n", "comments": b":\n", "data": b"
 
 
 @pytest.mark.parametrize("filling", FILLINGS)
-async def test_a_bomb_in_a_stream_takes_little(
+async def test_compression_bomb_in_stream_is_bounded(
     provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch, filling: str
 ) -> None:
     monkeypatch.setattr(transport, "STREAM_BYTES", 4 * MB)
@@ -131,7 +133,9 @@ async def test_a_bomb_in_a_stream_takes_little(
 
 
 @pytest.mark.parametrize("coding", ["gzip", "gzip, gzip"])
-async def test_a_bomb_in_a_refusal_takes_little(provider: ScriptedProvider, connect: Connect, coding: str) -> None:
+async def test_compression_bomb_in_error_body_is_bounded(
+    provider: ScriptedProvider, connect: Connect, coding: str
+) -> None:
     data = bomb(100, b"no ")
     provider.scripts["one"] = compressed(data if coding == "gzip" else gzip.compress(data), coding, status=401)
     async with Strain() as strain:
@@ -145,7 +149,7 @@ async def test_a_bomb_in_a_refusal_takes_little(provider: ScriptedProvider, conn
 
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize("coding", ["gzip", "gzip, gzip"])
-async def test_a_bomb_in_a_list_of_models_takes_little(
+async def test_compression_bomb_in_model_list_is_bounded(
     provider: ScriptedProvider, connect: Connect, coding: str, status: int
 ) -> None:
     data = bomb(100, b'["a"],')
@@ -167,7 +171,7 @@ CROWDS = {
 
 
 @pytest.mark.parametrize("of_what", CROWDS)
-async def test_an_event_with_too_many_values_is_not_taken_apart(
+async def test_event_with_too_many_values_is_refused_in_bounded_memory(
     provider: ScriptedProvider, connect: Connect, of_what: str
 ) -> None:
     first, item, last = CROWDS[of_what]
@@ -182,7 +186,7 @@ async def test_an_event_with_too_many_values_is_not_taken_apart(
     assert strain.longest < MOST_BLOCK
 
 
-async def test_a_list_of_models_with_too_many_values_is_not_taken_apart(
+async def test_model_list_with_too_many_values_is_refused_in_bounded_memory(
     provider: ScriptedProvider, connect: Connect
 ) -> None:
     provider.listing = compressed(gzip.compress(b"[" + b"[]," * MB + b"[]]"))
@@ -217,7 +221,7 @@ ENDLESS = {
     "blank lines": ever(HEAD + b"\r\n", b"\n" * 65536),
     "an event": ever(HEAD + b"\r\ndata: ", b"a" * 65536),
     "lines of an event": ever(HEAD + b"\r\n", b"data: ab\n" * 7000),
-    "lines of nothing": ever(HEAD + b"\r\n", b"data:\n" * 11000),
+    "empty data lines": ever(HEAD + b"\r\n", b"data:\n" * 11000),
     "a name of a field": ever(HEAD + b"\r\n", b"a" * 65536),
 }
 
@@ -226,7 +230,9 @@ ENDED = ("malformed_stream", "answer_too_long", "event_too_large", "truncated", 
 
 
 @pytest.mark.parametrize("what", ENDLESS)
-async def test_a_stream_that_never_ends_is_ended(connect: Connect, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+async def test_endless_stream_is_ended_in_bounded_memory(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     monkeypatch.setattr(response_reader, "SILENT_BYTES", 2 * MB)
     with raw(ENDLESS[what]) as base_url:
         async with Strain() as strain:
@@ -239,7 +245,7 @@ async def test_a_stream_that_never_ends_is_ended(connect: Connect, monkeypatch: 
 
 
 @pytest.mark.parametrize("what", ENDLESS)
-async def test_a_list_of_models_that_never_ends_is_ended(connect: Connect, what: str) -> None:
+async def test_endless_model_list_is_ended_in_bounded_memory(connect: Connect, what: str) -> None:
     with raw(ENDLESS[what]) as base_url:
         async with Strain() as strain:
             found = await connect(base_url).status()

@@ -1,4 +1,4 @@
-"""A cancel reaches the socket at once, wherever it hits, and leaves nothing open."""
+"""A cancel closes the socket at once at any moment, and leaves nothing open."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HELLO = answer("one two three four five")
 
 
 class Mute:
-    """A server that takes what comes and never answers."""
+    """A server that reads everything and never responds."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -48,7 +48,7 @@ async def mute() -> AsyncIterator[Mute]:
 
 
 class TestCancel:
-    async def test_it_reaches_the_socket(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_cancel_closes_the_socket(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.scripts["one"] = HELLO.first(2, Hold())
         reading = asyncio.create_task(read(connect()))
         await provider.held()
@@ -59,7 +59,7 @@ class TestCancel:
         with pytest.raises(asyncio.CancelledError):
             await reading
 
-    async def test_closing_the_generator_does_too(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_closing_the_generator_closes_the_socket(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.scripts["one"] = HELLO.first(2, Hold())
         stream = connect().stream(job())
         await anext(stream)
@@ -69,7 +69,9 @@ class TestCancel:
         assert request.closed_by_client
 
     @pytest.mark.parametrize("format", FORMATS)
-    async def test_of_every_format(self, provider: ScriptedProvider, connect: Connect, format: str) -> None:
+    async def test_cancel_closes_the_socket_in_every_format(
+        self, provider: ScriptedProvider, connect: Connect, format: str
+    ) -> None:
         headers = {"Content-Type": FORMATS[format].media_type}
         provider.routes["POST /v1/*"] = Script(headers=headers, steps=(Send(b"\n\n"), Hold()))
         reading = asyncio.create_task(read(connect(format=format)))
@@ -79,14 +81,16 @@ class TestCancel:
         await request.closed
         assert request.closed_by_client
 
-    async def test_before_the_first_byte(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_cancel_before_first_byte_closes_the_socket(
+        self, provider: ScriptedProvider, connect: Connect
+    ) -> None:
         provider.scripts["one"] = Script(steps=(Hold(),))
         reading = asyncio.create_task(read(connect()))
         await provider.held()
         reading.cancel()
         await (await provider.request()).closed
 
-    async def test_in_the_middle_of_the_tls_handshake(self, connect: Connect, mute: Mute) -> None:
+    async def test_cancel_during_tls_handshake_closes_the_socket(self, connect: Connect, mute: Mute) -> None:
         reading = asyncio.create_task(read(connect(f"https://127.0.0.1:{mute.port}/v1")))
         await asyncio.wait_for(mute.greeted.wait(), 60)
         reading.cancel()
@@ -94,7 +98,7 @@ class TestCancel:
         with pytest.raises(asyncio.CancelledError):
             await reading
 
-    async def test_two_hundred_leave_nothing_open(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_200_cancels_leak_no_sockets_or_tasks(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.scripts["one"] = HELLO.first(2, Hold())
         await self.cancelled_after(connect, turns=30)
         await provider.quiet()

@@ -1,4 +1,4 @@
-"""The providers that are always there, and what the environment and the setting make of them."""
+"""The built-in providers, and how the environment and the setting change them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def endpoint(registry: Registry, name: str) -> Any:
     return service._endpoint
 
 
-def test_every_entry_is_one_that_the_setting_could_have() -> None:
+def test_builtin_entries_are_valid_provider_settings() -> None:
     found = builtin_providers({"AZURE_OPENAI_ENDPOINT": "https://me.openai.azure.com"})
     assert len(found) >= 15
     for name, entry in found.items():
@@ -48,11 +48,11 @@ def test_every_entry_is_one_that_the_setting_could_have() -> None:
         ("gpu/ollama", "http://gpu:11434/ollama"),
     ],
 )
-def test_the_forms_of_ollama_host(host: str, url: str) -> None:
+def test_ollama_host_is_completed_to_url(host: str, url: str) -> None:
     assert ollama_url(host) == url
 
 
-def test_addresses_of_the_environment() -> None:
+def test_base_urls_are_read_from_environment() -> None:
     environ = {"OPENAI_BASE_URL": " http://127.0.0.1:9/v1/ ", "AZURE_OPENAI_ENDPOINT": "https://me.openai.azure.com/"}
     registry = Registry(environ=environ)
     assert endpoint(registry, "openai").base_url == "http://127.0.0.1:9/v1"
@@ -64,11 +64,11 @@ def test_addresses_of_the_environment() -> None:
 
 
 @pytest.mark.parametrize("given", ["https://me.x/openai", "https://me.x/openai/v1", "https://me.x/openai/v1/"])
-def test_the_forms_of_an_azure_endpoint(given: str) -> None:
+def test_azure_endpoint_is_completed_to_base_url(given: str) -> None:
     assert endpoint(Registry(environ={"AZURE_OPENAI_ENDPOINT": given}), "azure").base_url == "https://me.x/openai/v1"
 
 
-async def test_an_address_that_is_none_takes_only_its_provider_away() -> None:
+async def test_invalid_base_url_disables_only_its_provider() -> None:
     registry = Registry(environ={"OPENAI_BASE_URL": "nonsense", "OPENAI_API_KEY": "sk-1"})
     broken = registry.resolve("openai/x")
     assert isinstance(broken, UnavailableProvider)
@@ -81,21 +81,21 @@ async def test_an_address_that_is_none_takes_only_its_provider_away() -> None:
         await anext(broken.stream(None))  # type: ignore[arg-type]  # it does not look at the job
 
 
-async def test_azure_without_an_endpoint_says_what_to_set() -> None:
+async def test_azure_without_endpoint_names_the_missing_variable() -> None:
     status = await Registry(environ={}).resolve("azure/x").status()
     assert not status.configured
     assert status.error is not None
     assert "AZURE_OPENAI_ENDPOINT" in status.error.message
 
 
-def test_ollama_is_asked_in_what_its_address_speaks() -> None:
+def test_ollama_base_url_selects_the_format() -> None:
     given = {"ollama": {"base_url": "http://gpu:11434/v1"}}
     assert endpoint(Registry(environ={}), "ollama").format == "ollama"
     assert endpoint(Registry({"ollama": {"base_url": "http://gpu:11434"}}, environ={}), "ollama").format == "ollama"
     assert endpoint(Registry(given, environ={}), "ollama").format == "chat_completions"
 
 
-def test_the_setting_joins_adds_and_takes_away() -> None:
+def test_providers_setting_overrides_adds_and_removes() -> None:
     registry = Registry(
         {
             "groq": {"idle_timeout": 300},
@@ -118,11 +118,11 @@ def test_the_setting_joins_adds_and_takes_away() -> None:
         assert caught.value.code == "unknown_provider"
 
 
-def test_a_partial_entry_of_what_is_not_built_in_needs_an_address() -> None:
+def test_partial_entry_of_custom_provider_requires_base_url() -> None:
     (problem,) = Registry({"nobody": {"idle_timeout": 300}}, environ={}).problems
     assert "base_url" in problem
 
 
-def test_none_is_left_out() -> None:
+def test_builtin_providers_lists_every_name() -> None:
     assert tuple(builtin_providers({})) == NAMES
     assert builtin_providers({})["openai"].fields["format"] == "responses"

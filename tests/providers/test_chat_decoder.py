@@ -1,4 +1,4 @@
-"""What compatible services really send, each shape by hand."""
+"""The Chat Completions decoder, with hand-written streams of every shape that compatible services send."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jupyter_bgstream.providers.formats.chat_completions import ChatDecoder
 from jupyter_bgstream.providers.formats.chat_usage import usage_of
 
 
-def test_a_whole_answer_in_order() -> None:
+def test_complete_answer_is_decoded_in_order() -> None:
     said = decoded(sse(delta(role="assistant", content=""), delta(content="Hel"), delta(content="lo"), STOP))
     assert said == [
         Delta(channel="text", text="Hel"),
@@ -35,7 +35,7 @@ def test_a_whole_answer_in_order() -> None:
         {"content": [{"type": "thinking", "thinking": "hm"}]},
     ],
 )
-def test_reasoning_has_many_names_and_is_said_once(thought: dict[str, Any]) -> None:
+def test_reasoning_fields_are_read_without_duplicates(thought: dict[str, Any]) -> None:
     said = decoded(sse(delta(**thought), delta(content="yes"), STOP))
     assert (text(said, "reasoning"), text(said)) == ("hm", "yes")
 
@@ -50,7 +50,7 @@ def test_reasoning_has_many_names_and_is_said_once(thought: dict[str, Any]) -> N
         {"content": ["y", "es"]},
     ],
 )
-def test_text_has_many_shapes(words: dict[str, Any]) -> None:
+def test_every_shape_of_content_becomes_text(words: dict[str, Any]) -> None:
     assert text(decoded(sse(delta(**words), STOP))) == "yes"
 
 
@@ -68,43 +68,43 @@ def test_text_has_many_shapes(words: dict[str, Any]) -> None:
         "",
     ],
 )
-def test_what_says_nothing_changes_nothing(idle: Any) -> None:
+def test_empty_chunks_yield_no_events(idle: Any) -> None:
     said = decoded(sse(idle, delta(content="yes"), idle, STOP, idle))
     assert [type(event) for event in said] == [Delta, Completed]
 
 
-def test_a_comment_is_a_heartbeat() -> None:
+def test_comment_lines_are_ignored() -> None:
     assert text(decoded(b": PROCESSING\n\n" + sse(delta(content="yes"), STOP))) == "yes"
 
 
 class TestEnd:
-    def test_a_clean_close_after_a_finish_reason_is_an_end(self) -> None:
+    def test_close_after_finish_reason_completes(self) -> None:
         (end,) = decoded(sse(STOP, done=False))
         assert end == Completed(at=0.0, finish_reason="stop")
 
     @pytest.mark.parametrize("done", [True, False])
-    def test_without_a_finish_reason_there_is_none(self, done: bool) -> None:
+    def test_stream_without_finish_reason_is_truncated(self, done: bool) -> None:
         said, error = heard(sse(delta(content="yes"), done=done))
         assert text(said) == "yes"
         assert error is not None
         assert error.code == "truncated"
 
-    def test_an_empty_body_is_no_answer(self) -> None:
+    def test_empty_body_is_truncated(self) -> None:
         with pytest.raises(ProviderError) as caught:
             decoded([])
         assert caught.value.code == "truncated"
 
-    def test_usage_may_follow_the_finish_reason(self) -> None:
+    def test_usage_after_finish_reason_is_kept(self) -> None:
         usage = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}}
         assert decoded(sse(STOP, usage)) == [
             Usage(input_tokens=3, output_tokens=4),
             Completed(at=0.0, finish_reason="stop"),
         ]
 
-    def test_what_follows_done_is_not_read(self) -> None:
+    def test_data_after_done_is_ignored(self) -> None:
         assert decoded(sse(STOP) + sse(delta(content="late"), {"error": "late"}) + b"\xff\n\n") == decoded(sse(STOP))
 
-    def test_nothing_is_said_twice(self) -> None:
+    def test_ended_decoder_yields_nothing_more(self) -> None:
         decoder = ChatDecoder(ERRORS)
         decoder.feed(sse(STOP))
         assert decoder.ended
@@ -112,15 +112,15 @@ class TestEnd:
         assert decoder.close() == []
         assert decoder.feed(sse(delta(content="late"))) == []
 
-    def test_other_finish_reasons_keep_their_names(self) -> None:
+    def test_content_filter_finish_reason_is_kept(self) -> None:
         (end,) = decoded(sse({"choices": [{"delta": {}, "finish_reason": "content_filter"}]}))
         assert end.finish_reason == "content_filter"
 
-    def test_the_words_of_the_last_chunk_are_not_lost(self) -> None:
+    def test_text_in_final_chunk_is_kept(self) -> None:
         last = {"choices": [{"index": 0, "delta": {"content": "!"}, "finish_reason": "stop"}]}
         assert text(decoded(sse(delta(content="yes"), last))) == "yes!"
 
-    def test_an_event_of_very_many_choices_is_malformed_and_what_came_before_stays(self) -> None:
+    def test_event_with_too_many_choices_is_malformed_and_earlier_text_kept(self) -> None:
         decoder = ChatDecoder(ERRORS)
         choice = {"index": 0, "delta": {"content": "a"}}
         said = decoder.feed(sse(delta(content="yes"), {"choices": [choice] * 20_000}))
@@ -129,7 +129,7 @@ class TestEnd:
         assert decoder.error is not None
         assert (decoder.error.code, "1,000 choices" in decoder.error.message) == ("malformed_stream", True)
 
-    def test_a_full_message_after_the_deltas_does_not_double_them(self) -> None:
+    def test_full_message_after_deltas_is_not_repeated(self) -> None:
         message = {"role": "assistant", "content": "yes"}
         last = {"choices": [{"index": 0, "delta": {}, "message": message, "finish_reason": "stop"}]}
         assert text(decoded(sse(delta(content="yes"), last))) == "yes"
@@ -140,7 +140,7 @@ def fragment(**fields: Any) -> dict[str, Any]:
 
 
 class TestToolCalls:
-    def test_fragments_are_joined_by_their_index_and_shown_whole(self) -> None:
+    def test_tool_call_fragments_are_joined_by_index(self) -> None:
         said = decoded(
             sse(
                 fragment(index=0, id="a", type="function", function={"name": "look", "arguments": ""}),
@@ -157,7 +157,7 @@ class TestToolCalls:
             Completed(at=0.0, finish_reason="tool_calls"),
         ]
 
-    def test_services_that_take_liberties(self) -> None:
+    def test_fragments_with_reused_or_missing_index_are_joined(self) -> None:
         said = decoded(
             sse(
                 fragment(index=0, id="a", function={"name": "one", "arguments": "{}"}),
@@ -176,7 +176,7 @@ class TestToolCalls:
             ToolCall(id="d", name="", arguments=""),
         ]
 
-    def test_an_id_of_its_own_for_every_fragment(self) -> None:
+    def test_fragments_with_different_ids_are_joined(self) -> None:
         said = decoded(
             sse(
                 fragment(index=0, id="a", function={"name": "look", "arguments": ""}),
@@ -191,18 +191,18 @@ class TestToolCalls:
             ToolCall(id="c", name="find", arguments=""),
         ]
 
-    def test_a_call_without_an_id_is_given_one(self) -> None:
+    def test_tool_call_without_id_gets_one(self) -> None:
         (call,) = of(decoded(sse(fragment(index=0, function={"name": "look", "arguments": "{}"}), STOP)), ToolCall)
         assert call.id == "call_0"
 
-    def test_half_a_call_is_not_shown(self) -> None:
+    def test_incomplete_tool_call_is_dropped(self) -> None:
         said, error = heard(sse(fragment(index=0, id="a", function={"name": "look", "arguments": '{"a'}), done=False))
         assert said == []
         assert error is not None
 
 
-class TestSources:
-    def test_each_page_is_named_once_and_with_its_title(self) -> None:
+class TestCitations:
+    def test_citations_are_unique_and_have_titles(self) -> None:
         found = {
             "citations": ["https://a.example", "https://b.example"],
             "search_results": [{"title": "A", "url": "https://a.example", "date": None}],
@@ -210,7 +210,7 @@ class TestSources:
         said = decoded(sse({**delta(content="x"), **found}, {**delta(content="y"), **found}, STOP))
         assert of(said, Citation) == [Citation(url="https://a.example", title="A"), Citation(url="https://b.example")]
 
-    def test_annotations(self) -> None:
+    def test_url_annotations_become_citations(self) -> None:
         note = {"type": "url_citation", "url_citation": {"url": "https://a.example", "title": "A", "start_index": 0}}
         said = decoded(sse(delta(annotations=[note, note, {"type": "other"}]), STOP))
         assert of(said, Citation) == [Citation(url="https://a.example", title="A")]
@@ -218,12 +218,12 @@ class TestSources:
     @pytest.mark.parametrize(
         "odd", [{"citations": "x"}, {"citations": [None, 1, {}, ""]}, {"search_results": {"a": 1}}]
     )
-    def test_what_is_no_source_is_passed_over(self, odd: dict[str, Any]) -> None:
+    def test_malformed_citations_are_ignored(self, odd: dict[str, Any]) -> None:
         assert of(decoded(sse(odd, STOP)), Citation) == []
 
 
 class TestUsage:
-    def test_the_last_of_many_wins_and_is_said_once(self) -> None:
+    def test_last_usage_is_reported_once(self) -> None:
         counts = [{"usage": {"prompt_tokens": 3, "completion_tokens": n}} for n in range(5)]
         assert of(decoded(sse(*counts, STOP)), Usage) == [Usage(input_tokens=3, output_tokens=4)]
 
@@ -259,10 +259,10 @@ class TestUsage:
             ("none", None),
         ],
     )
-    def test_shapes(self, found: Any, usage: Usage | None) -> None:
+    def test_usage_shapes_are_normalized(self, found: Any, usage: Usage | None) -> None:
         assert usage_of(found) == usage
 
-    def test_groq_keeps_it_apart(self) -> None:
+    def test_groq_usage_is_read_from_x_groq(self) -> None:
         said = decoded(sse({**STOP, "x_groq": {"usage": {"prompt_tokens": 1, "completion_tokens": 2}}}))
         assert of(said, Usage) == [Usage(input_tokens=1, output_tokens=2)]
 
@@ -295,7 +295,7 @@ class TestErrors:
             ({"choices": [{"delta": {"content": 7}}]}, "malformed_stream", "content"),
         ],
     )
-    def test_shapes(self, payload: Any, code: str, words: str) -> None:
+    def test_error_payloads_map_to_codes_and_messages(self, payload: Any, code: str, words: str) -> None:
         said, error = heard(sse(delta(content="so far"), payload, delta(content="late"), STOP))
         assert text(said) == "so far"
         assert error is not None
@@ -303,12 +303,12 @@ class TestErrors:
         assert words in error.message
         assert "puppet" in error.message
 
-    def test_an_event_of_the_type_error(self) -> None:
+    def test_error_event_fails_with_its_message(self) -> None:
         _, error = heard(b'event: error\ndata: {"message": "gone wrong"}\n\n')
         assert error is not None
         assert (error.code, "gone wrong" in error.message) == ("provider_error", True)
 
-    def test_what_was_said_in_the_same_bytes_is_not_lost(self) -> None:
+    def test_text_before_bad_bytes_is_kept(self) -> None:
         for bad in (b"data: \xff\n\n", b"data: " + b"x" * (17 << 20) + b"\n\n"):
             said, error = heard(sse(delta(content="so far"), done=False) + bad)
             assert text(said) == "so far"
@@ -316,7 +316,7 @@ class TestErrors:
             assert error.code in ("malformed_stream", "event_too_large")
             assert "puppet" in error.message
 
-    def test_a_long_complaint_is_cut(self) -> None:
+    def test_long_error_message_is_cut(self) -> None:
         _, error = heard(sse({"error": {"message": "ha " * 100_000}}))
         assert error is not None
         assert len(error.message) < 700
@@ -332,11 +332,11 @@ LIVELY = sse(
 
 @settings(deadline=None)  # it is the answer that counts, however busy the machine
 @given(st.lists(st.integers(0, len(LIVELY))))
-def test_any_cut_says_the_same(places: list[int]) -> None:
+def test_stream_in_any_pieces_decodes_the_same(places: list[int]) -> None:
     assert decoded(cut(LIVELY, places)) == decoded(LIVELY)
 
 
-def test_every_cut_is_a_prefix_and_no_end() -> None:
+def test_every_cut_yields_a_prefix_and_is_truncated() -> None:
     whole = text(decoded(LIVELY))
     assert "👩‍👩‍👧‍👦" in whole
     finish = LIVELY.index(b'"finish_reason"')
@@ -347,7 +347,7 @@ def test_every_cut_is_a_prefix_and_no_end() -> None:
         assert error.code == "truncated"
 
 
-def test_what_groq_searched_are_sources() -> None:
+def test_groq_search_results_become_citations() -> None:
     found = [{"title": "A", "url": "https://a.example", "content": "x"}, {"url": 7}, "https://b.example"]
     tools = [{"type": "search", "search_results": {"results": found}}, {"type": "python"}, None]
     for odd in (7, {}, [7]):

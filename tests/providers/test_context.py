@@ -1,4 +1,4 @@
-"""A conversation that is too long: recognised as each service says it, told with its counts, never cut in silence."""
+"""A too long conversation is recognized for every service, reported with its counts, and never cut silently."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def openai(message: str, code: str | None = None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", SAID, ids=lambda case: message_in(case["body"])[:40])
-def test_every_service_is_understood(case: dict[str, Any]) -> None:
+def test_context_length_error_of_every_service_is_recognized(case: dict[str, Any]) -> None:
     body, tokens, limit = case["body"], case["tokens"], case["limit"]
     errors = ErrorBuilder("puppet", model="one", size=RequestSize(messages=57, thread="trip", history=56))
     refused = errors.response_error(case["status"], {"x-should-retry": "true"}, msgspec.json.encode(body))
@@ -62,11 +62,11 @@ def test_every_service_is_understood(case: dict[str, Any]) -> None:
         (401, openai("context window exceeded", "invalid_api_key"), "unauthorized"),
     ],
 )
-def test_what_is_something_else_is_not_taken_for_it(status: int, body: Any, code: str) -> None:
+def test_other_errors_are_not_context_too_long(status: int, body: Any, code: str) -> None:
     assert ErrorBuilder("puppet", model="one").response_error(status, {}, msgspec.json.encode(body)).code == code
 
 
-def test_a_single_prompt_is_told_other_things_than_a_thread() -> None:
+def test_too_long_prompt_without_thread_has_its_own_advice() -> None:
     error = ErrorBuilder("puppet", model="one", size=RequestSize(messages=1, thread=None, history=0)).too_long()
     assert error.message == (
         "The prompt is too long for puppet/one: it has 1 message. Nothing was cut. Shorten it, send fewer or smaller"
@@ -74,7 +74,9 @@ def test_a_single_prompt_is_told_other_things_than_a_thread() -> None:
     )
 
 
-async def test_it_fails_at_once_with_the_counts(provider: ScriptedProvider, connect: Connect) -> None:
+async def test_too_long_conversation_fails_permanently_with_counts(
+    provider: ScriptedProvider, connect: Connect
+) -> None:
     provider.scripts["one"] = refusal(400, SAID[0]["body"])
     _, error = await read(connect(), job(history=HISTORY))
     assert error is not None
@@ -83,8 +85,8 @@ async def test_it_fails_at_once_with_the_counts(provider: ScriptedProvider, conn
     assert "Details: HTTP 400. This model's maximum" in error.message
 
 
-class TestNothingIsCut:
-    def test_openrouter_is_told_not_to(self) -> None:
+class TestNoTruncation:
+    def test_openrouter_compression_is_disabled_by_default(self) -> None:
         ours = {"id": "context-compression", "enabled": False}
         theirs = {"id": "context-compression", "engine": "middle-out"}
         for params, plugins in (
@@ -96,7 +98,7 @@ class TestNothingIsCut:
             request = ChatCompletions(DIALECTS["openrouter"]).request(job(params=params), ErrorBuilder("puppet"))
             assert msgspec.json.decode(request.body or b"").get("plugins") == plugins
 
-    def test_others_hear_of_no_plugins(self) -> None:
+    def test_plain_dialect_sends_no_plugins(self) -> None:
         request = ChatCompletions().request(job(), ErrorBuilder("puppet"))
         assert "plugins" not in msgspec.json.decode(request.body or b"")
 
@@ -110,7 +112,7 @@ class TestNothingIsCut:
             ({}, 4096, False),
         ],
     )
-    def test_an_old_ollama_that_cuts_all_the_same_is_found_out(
+    def test_ollama_prompt_cut_at_num_ctx_fails_as_too_long(
         self, params: dict[str, Any], counted: int, cut: bool
     ) -> None:
         decoder = FORMATS["ollama"].decoder(ErrorBuilder("puppet", size=RequestSize.of(job(params=params))))
@@ -129,8 +131,8 @@ def long(words: int, **fields: Any) -> Job:
     return job("openai/gpt-4", prompt="something " * words, **fields)
 
 
-class TestBeforeItCosts:
-    async def test_what_certainly_does_not_fit_is_not_sent(self) -> None:
+class TestPreflightCheck:
+    async def test_certain_overflow_is_refused_before_sending(self) -> None:
         # No socket: api.openai.com would be asked for otherwise.
         service = HTTPProvider("openai", ProviderSettings(base_url=OPENAI), environ={})
         _, error = await read(service, long(10_000, history=HISTORY))
@@ -151,11 +153,11 @@ class TestBeforeItCosts:
         ],
         ids=["few", "one word", "short words", "cut on purpose", "larger model", "unknown model"],
     )
-    async def test_of_all_else_the_service_decides(self, may_fit: Job) -> None:
+    async def test_prompt_that_may_fit_is_not_refused(self, may_fit: Job) -> None:
         model = may_fit.spec.model.partition("/")[2]
         assert await certain_overflow(may_fit, model=model, base_url=OPENAI, headers={}) is None
 
-    async def test_so_it_does_behind_another_address_or_with_headers(self) -> None:
+    async def test_custom_address_or_headers_skip_the_preflight_check(self) -> None:
         for base_url, headers in (
             ("https://llm.example.org/v1", {}),
             ("http://127.0.0.1:8000/v1", {}),
@@ -166,7 +168,7 @@ class TestBeforeItCosts:
             10_000, 8192, True
         )
 
-    async def test_the_list_is_not_looked_at_for_a_short_prompt(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_short_prompt_does_not_load_the_model_list(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def imported() -> None:
             raise AssertionError("the list was imported")
 
@@ -176,7 +178,7 @@ class TestBeforeItCosts:
             pricing._library()
         # A list that cannot be read says nothing.
 
-    def test_only_the_very_model_is_known(self) -> None:
+    def test_context_window_requires_the_exact_model_name(self) -> None:
         assert pricing.context_window("gpt-4", OPENAI) == 8192
         assert pricing.context_window("claude-3-haiku-of-tomorrow", "https://api.anthropic.com/v1") is None
         assert pricing.context_window("claude-opus-5", "https://api.anthropic.com/v1") == 1_000_000

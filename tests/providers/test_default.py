@@ -1,4 +1,4 @@
-"""The model of a job that names none is chosen by one rule; aliases stand for full names."""
+"""One rule chooses the default model; aliases stand for full names."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ async def default(config: dict[str, Any] | None = None, environ: dict[str, str] 
     return found.model
 
 
-async def test_the_config_decides() -> None:
+async def test_configured_default_model_wins() -> None:
     environ = {"OPENAI_API_KEY": "sk-1"}
     assert await default(environ=environ, default_model="xai/grok") == "xai/grok"
     assert await default(environ=environ, default_model="fast", aliases={"fast": "groq/a/b"}) == "groq/a/b"
 
 
-async def test_else_the_first_provider_with_a_key() -> None:
+async def test_default_is_first_provider_with_key() -> None:
     assert await default(environ={"XAI_API_KEY": "x", "GROQ_API_KEY": "x"}) == "groq/openai/gpt-oss-120b"
     assert (await default(environ={"GROQ_API_KEY": "x", "OPENAI_API_KEY": "x"})).startswith("openai/")
     assert await default({"groq": {"default_model": "mine"}}, {"GROQ_API_KEY": "x"}) == "groq/mine"
@@ -42,7 +42,7 @@ async def test_else_the_first_provider_with_a_key() -> None:
     assert await default({"work": work | {"default_model": None, "models": ["a", "b"]}}) == "work/a"
 
 
-async def test_else_a_local_server_that_answers(provider: ScriptedProvider) -> None:
+async def test_default_is_local_server_that_answers(provider: ScriptedProvider) -> None:
     provider.scripts = {"nomic-embed-text": answer(""), "qwen": answer("")}
     gone = {"base_url": "http://127.0.0.1:1/v1"}
     here = {"base_url": provider.base_url}
@@ -52,7 +52,7 @@ async def test_else_a_local_server_that_answers(provider: ScriptedProvider) -> N
     assert (await default({"here": here}, {"OPENAI_API_KEY": "x"})).startswith("openai/")
 
 
-async def test_on_a_hub_only_a_server_that_somebody_named(
+async def test_default_on_hub_ignores_unconfigured_local_server(
     provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider.scripts = {"qwen": answer("")}
@@ -65,7 +65,9 @@ async def test_on_a_hub_only_a_server_that_somebody_named(
     assert (await default_model.choose_default([candidate], found._cache, {"JUPYTERHUB_USER": "me"})) is not None
 
 
-async def test_one_that_hangs_is_not_waited_for(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_default_skips_local_server_that_hangs(
+    provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(default_model, "LOCAL_SECONDS", 0.05)
     monkeypatch.setattr(http_provider, "STATUS_SECONDS", 600.0)
     provider.listing = Script(steps=(Hold(),))
@@ -74,7 +76,7 @@ async def test_one_that_hangs_is_not_waited_for(provider: ScriptedProvider, monk
     provider.release()
 
 
-async def test_else_the_demo() -> None:
+async def test_default_without_other_provider_is_demo() -> None:
     assert await default() == "demo/tour"
     found = await Registry(NOTHING_LOCAL, environ={}).default()
     assert found is not None
@@ -83,7 +85,7 @@ async def test_else_the_demo() -> None:
     assert await Registry(builtin=False, environ={}).default() is None
 
 
-def test_aliases() -> None:
+def test_aliases_expand_to_full_names() -> None:
     registry = Registry(environ={}, aliases={"fast": "openai/gpt-6-luna", "deep-1.0": "anthropic/x"})
     assert registry.full_name("fast") == "openai/gpt-6-luna"
     assert registry.full_name("openai/fast") == "openai/fast"
@@ -105,13 +107,13 @@ def test_aliases() -> None:
         ({"fast": "openai/x", "faster": "fast"}, "Unknown provider"),
     ],
 )
-def test_a_wrong_alias_has_its_reason_among_the_problems(aliases: dict[str, Any], words: str) -> None:
+def test_invalid_alias_is_reported_as_problem(aliases: dict[str, Any], words: str) -> None:
     (problem,) = Registry(environ={}, aliases=aliases).problems
     assert words in problem
     assert problem.startswith("model_aliases[")
 
 
-async def test_a_keyring_that_does_not_answer_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_blocked_keyring_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     locked, asked = threading.Event(), []
 
     def get_password(service: str, name: str) -> None:

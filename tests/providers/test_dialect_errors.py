@@ -1,4 +1,4 @@
-"""The refusals of each service that speaks Chat Completions, or Ollama, as its documentation or its users show them."""
+"""Error responses of each service with Chat Completions or Ollama, from documentation and reports of users."""
 
 from __future__ import annotations
 
@@ -269,7 +269,9 @@ REFUSALS: list[tuple[str, int, Any, str, bool]] = [
 
 
 @pytest.mark.parametrize(("service", "status", "body", "code", "transient"), REFUSALS)
-def test_a_refusal_has_its_code(service: str, status: int, body: Any, code: str, transient: bool) -> None:
+def test_error_response_maps_to_code_and_transience(
+    service: str, status: int, body: Any, code: str, transient: bool
+) -> None:
     raw = body.encode() if isinstance(body, str) else msgspec.json.encode(body)
     error = ERRORS.response_error(status, {}, raw)
     assert (error.code, error.transient) == (code, transient), (service, error.message)

@@ -1,4 +1,4 @@
-"""Chat Completions as each service speaks it: what it is sent, by its own names, and what it says, by hand."""
+"""The dialects of Chat Completions: requests with the names of each service, and hand-written streams."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ BODIES: dict[str, dict[str, Any]] = {
 
 
 def body(dialect: str = "plain", *, history: tuple[Message, ...] = (), **params: Any) -> dict[str, Any]:
-    """The body that a job with these params becomes."""
+    """Return the request body of a job with these params."""
     request = format_of("chat_completions", dialect).request(job(params=params, history=history), ERRORS)
     assert request.body is not None
     return dict(msgspec.json.decode(request.body))
@@ -84,7 +84,7 @@ def refusal(dialect: str = "plain", **params: Any) -> str:
 
 class TestRequest:
     @pytest.mark.parametrize("dialect", get_args(DialectName))
-    def test_each_service_has_its_own_names(self, dialect: str) -> None:
+    def test_params_use_the_names_of_each_dialect(self, dialect: str) -> None:
         unsupported = DIALECTS[dialect].unsupported
         sent = body(dialect, **{name: value for name, value in ALL.items() if name not in unsupported})
         expected = BODIES[dialect] | {
@@ -95,15 +95,15 @@ class TestRequest:
     @pytest.mark.parametrize(
         ("dialect", "name"), [(d, name) for d, spoken in DIALECTS.items() for name in spoken.unsupported]
     )
-    def test_what_a_service_would_ignore_is_refused_by_its_name(self, dialect: str, name: str) -> None:
+    def test_unsupported_param_is_refused_by_name(self, dialect: str, name: str) -> None:
         assert f"{DIALECTS[dialect].title} has no {name}" in refusal(dialect, **{name: ALL[name]})
 
-    def test_without_params_nothing_is_added(self) -> None:
+    def test_request_without_params_has_only_required_fields(self) -> None:
         assert set(body()) == {"model", "messages", "stream", "stream_options"}
         assert set(body("mistral")) == {"model", "messages", "stream"}
 
     @pytest.mark.parametrize("dialect", ["deepseek", "moonshot"])
-    def test_they_think_unless_told_not_to(self, dialect: str) -> None:
+    def test_reasoning_effort_none_disables_thinking(self, dialect: str) -> None:
         sent = body(dialect, reasoning_effort="none")
         assert sent["thinking"] == {"type": "disabled"}
         assert "reasoning_effort" not in sent
@@ -111,14 +111,14 @@ class TestRequest:
         assert body("groq", reasoning_effort="none")["reasoning_effort"] == "none"
 
     @pytest.mark.parametrize("dialect", ["plain", "openai", "mistral"])
-    def test_one_limit_by_two_names_must_be_one(self, dialect: str) -> None:
+    def test_conflicting_token_limits_are_refused(self, dialect: str) -> None:
         words = refusal(dialect, max_tokens=100, max_completion_tokens=200)
         assert "contradict" in words
         assert "max_completion_tokens 200" in words
         sent = body(dialect, max_tokens=100, max_completion_tokens=100)
         assert [name for name in sent if name.startswith("max_")] == [DIALECTS[dialect].max_tokens]
 
-    def test_a_services_own_name_alone_is_passed_on(self) -> None:
+    def test_native_param_name_is_passed_through(self) -> None:
         assert body(max_completion_tokens=100)["max_completion_tokens"] == 100
         assert body("openai", reasoning={"summary": "auto"})["reasoning"] == {"summary": "auto"}
 
@@ -130,11 +130,11 @@ class TestRequest:
             ("openrouter", {"reasoning_effort": "low", "reasoning": {"effort": "high"}}, "reasoning.effort"),
         ],
     )
-    def test_contradictions_are_refused_in_words(self, dialect: str, params: dict[str, Any], field: str) -> None:
+    def test_contradicting_params_are_refused_by_name(self, dialect: str, params: dict[str, Any], field: str) -> None:
         assert field in refusal(dialect, **params)
 
     @pytest.mark.parametrize("name", FORMATS)
-    def test_an_extra_body_is_joined_to_the_request(self, name: str) -> None:
+    def test_extra_body_is_merged_into_request(self, name: str) -> None:
         params = {"extra_body": {"guided_choice": ["a", "b"], "temperature": 0.5}, "seed": 7}
         if name in ("messages", "responses"):
             del params["seed"]  # they have none
@@ -144,7 +144,7 @@ class TestRequest:
         assert msgspec.json.decode(bodies[0] or b"") == msgspec.json.decode(bodies[1] or b"")
         assert b"guided_choice" in (bodies[0] or b"")
 
-    def test_objects_are_joined(self) -> None:
+    def test_object_params_are_merged(self) -> None:
         sent = body("openrouter", reasoning_effort="low", reasoning={"exclude": True})
         assert sent["reasoning"] == {"effort": "low", "exclude": True}
         assert body(stream_options={"include_obfuscation": False})["stream_options"] == {
@@ -168,15 +168,15 @@ class TestRequest:
             ({"extra_body": {"seed": 7}, "seed": 8}, "params contradict each other: seed is 7"),
         ],
     )
-    def test_what_cannot_be_meant_is_refused_before_it_is_sent(self, params: dict[str, Any], words: str) -> None:
+    def test_invalid_params_are_refused_before_sending(self, params: dict[str, Any], words: str) -> None:
         assert words in refusal(**params)
 
     @pytest.mark.parametrize(("title", "name"), [("A/B test!", "A_B_test_"), ("x" * 99, "x" * 64), (None, "answer")])
-    def test_a_schema_has_a_name(self, title: str | None, name: str) -> None:
+    def test_json_schema_name_comes_from_title(self, title: str | None, name: str) -> None:
         schema = {"type": "object"} | ({"title": title} if title else {})
         assert body(schema=schema)["response_format"]["json_schema"]["name"] == name
 
-    def test_system_text_and_images(self) -> None:
+    def test_system_text_and_images_are_encoded(self) -> None:
         image = ImagePart(media_type="image/png", data=b"\x89PNG")
         sent = body(
             history=(
@@ -195,13 +195,13 @@ class TestRequest:
             },
         ]
 
-    async def test_an_endpoint_names_its_dialect(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_dialect_setting_of_endpoint_is_used(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.scripts["one"] = answer("yes")
         said, error = await read(connect(dialect="openrouter"), job(params={"reasoning_effort": "high"}))
         assert (text(said), error) == ("yes", None)
         assert (await provider.request()).json["reasoning"] == {"effort": "high"}
 
-    def test_other_formats_have_no_dialects(self) -> None:
+    def test_dialects_apply_only_to_chat_completions(self) -> None:
         for name, format in FORMATS.items():
             assert (format_of(name, "openai") is format) == (name != "chat_completions")
 
@@ -230,11 +230,11 @@ class TestFinish:
             ("Something_New", "something_new"),
         ],
     )
-    def test_others_words_become_the_fields(self, word: str, reason: str) -> None:
+    def test_finish_reasons_are_normalized(self, word: str, reason: str) -> None:
         assert decoded(sse(chunk(word)))[-1] == Completed(at=0.0, finish_reason=reason)
 
     @pytest.mark.parametrize("word", ["", "null", " ", "None"])
-    def test_what_is_no_word_is_no_end(self, word: str) -> None:
+    def test_empty_finish_reason_does_not_end_stream(self, word: str) -> None:
         said, error = heard(sse(chunk(word, content="yes")))
         assert text(said) == "yes"
         assert error is not None
@@ -242,20 +242,20 @@ class TestFinish:
         assert text(decoded(sse(chunk(word, content="yes"), chunk(word, content="."), STOP))) == "yes."
 
     @pytest.mark.parametrize("word", ["error", "insufficient_system_resource", "network_error", "abort"])
-    def test_a_service_that_gave_up_has_failed_for_now(self, word: str) -> None:
+    def test_error_finish_reason_is_transient_failure(self, word: str) -> None:
         said, error = heard(sse(chunk(content="so far"), chunk(word)))
         assert [type(event) for event in said] == [Delta]
         assert error is not None
         assert (error.code, error.transient) == ("provider_error", True)
 
     @pytest.mark.parametrize(("word", "reason"), [("stop", "refusal"), ("length", "length")])
-    def test_a_refusal_is_text_and_the_reason(self, word: str, reason: str) -> None:
+    def test_refusal_becomes_text_and_finish_reason(self, word: str, reason: str) -> None:
         said = decoded(sse(chunk(refusal="I can"), chunk(refusal="not."), chunk(word)))
         assert (text(said), said[-1]) == ("I cannot.", Completed(at=0.0, finish_reason=reason))
 
 
 class TestStreams:
-    def test_openrouter(self) -> None:
+    def test_openrouter_stream_is_decoded(self) -> None:
         details = [{"type": "reasoning.text", "text": "hm"}]
         image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
         usage = {
@@ -282,11 +282,11 @@ class TestStreams:
             Usage(input_tokens=10, output_tokens=5, cached_tokens=4, cache_write_tokens=2, cost=0.00078)
         ]
 
-    def test_openrouter_with_reasoning_in_details_alone(self) -> None:
+    def test_openrouter_reasoning_details_become_reasoning(self) -> None:
         details = [{"type": "reasoning.summary", "summary": "h"}, {"type": "reasoning.text", "text": "m"}, 7, {}]
         assert text(decoded(sse(chunk(reasoning_details=details), STOP)), "reasoning") == "hm"
 
-    def test_azure(self) -> None:
+    def test_azure_filtered_stream_is_decoded(self) -> None:
         filtered = {"hate": {"filtered": False, "severity": "safe"}}
         said = decoded(
             sse(
@@ -312,7 +312,7 @@ class TestStreams:
         )
         assert said == [Delta(channel="text", text="yes"), Completed(at=0.0, finish_reason="content_filter")]
 
-    def test_perplexity_repeats_the_message(self) -> None:
+    def test_perplexity_repeated_message_is_not_duplicated(self) -> None:
         found = {"search_results": [{"title": "A", "url": "https://a.example"}], "citations": ["https://a.example"]}
         usage = {
             "prompt_tokens": 7,
@@ -333,7 +333,7 @@ class TestStreams:
         assert of(said, Citation) == [Citation(url="https://a.example", title="A")]
         assert of(said, Usage) == [Usage(input_tokens=7, output_tokens=110, reasoning_tokens=90, cost=0.123)]
 
-    def test_a_message_without_deltas_is_the_answer(self) -> None:
+    def test_message_without_deltas_becomes_the_answer(self) -> None:
         message = {
             "role": "assistant",
             "content": "yes",
@@ -342,7 +342,7 @@ class TestStreams:
         said = decoded(sse({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}))
         assert (text(said), of(said, Citation)) == ("yes", [Citation(url="https://a.example")])
 
-    def test_mistral_in_parts(self) -> None:
+    def test_mistral_content_parts_are_decoded(self) -> None:
         thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}], "closed": True}
         said = decoded(
             sse(
@@ -355,17 +355,17 @@ class TestStreams:
         assert (text(said, "reasoning"), text(said)) == ("hm", "yes")
         assert said[-2:] == [Usage(input_tokens=3, output_tokens=4), Completed(at=0.0, finish_reason="length")]
 
-    def test_xai_bills_in_ticks(self) -> None:
+    def test_xai_cost_ticks_become_dollars(self) -> None:
         usage = {"prompt_tokens": 12, "completion_tokens": 2, "cost_in_usd_ticks": 37756000}
         assert of(decoded(sse(STOP, {"choices": [], "usage": usage})), Usage)[0].cost == pytest.approx(0.0037756)
 
-    def test_moonshot_counts_in_the_choice(self) -> None:
+    def test_moonshot_usage_is_read_from_choice(self) -> None:
         end = chunk("stop")
         end["choices"][0]["usage"] = {"prompt_tokens": 19, "completion_tokens": 13, "cached_tokens": 5}
         said = decoded(sse(chunk(reasoning_content="hm"), chunk(content="yes"), end))
         assert of(said, Usage) == [Usage(input_tokens=19, output_tokens=13, cached_tokens=5)]
 
-    def test_llamacpp_without_done(self) -> None:
+    def test_llamacpp_stream_without_done_completes_with_usage(self) -> None:
         timings = {"cache_n": 5, "prompt_n": 10, "prompt_ms": 3.5, "predicted_n": 7, "predicted_per_second": 50.1}
         ended = {**chunk("stop"), "timings": timings}
         said = decoded(sse(chunk(role="assistant", content=None), delta(reasoning_content="hm"), ended, done=False))
@@ -376,7 +376,7 @@ class TestStreams:
         counted = {"choices": [], "usage": {"prompt_tokens": 15, "completion_tokens": 8}}
         assert of(decoded(sse(ended, counted)), Usage) == [Usage(input_tokens=15, output_tokens=8)]
 
-    def test_cohere(self) -> None:
+    def test_cohere_stream_is_decoded(self) -> None:
         said = decoded(sse(chunk(role="assistant", content=""), chunk(content="yes"), chunk("COMPLETE")))
         assert said == [Delta(channel="text", text="yes"), Completed(at=0.0, finish_reason="stop")]
 
@@ -393,7 +393,7 @@ class TestStreams:
             ({"cost_in_usd_ticks": 10**400}, None),
         ],
     )
-    def test_what_it_cost_is_the_services_own_figure(self, usage: dict[str, Any], cost: float | None) -> None:
+    def test_reported_cost_is_parsed_and_not_estimated(self, usage: dict[str, Any], cost: float | None) -> None:
         (found,) = of(decoded(sse({**STOP, "usage": {"prompt_tokens": 1, **usage}})), Usage)
         assert found.cost == (None if cost is None else pytest.approx(cost))
         assert not found.cost_estimated

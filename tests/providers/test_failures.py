@@ -1,4 +1,4 @@
-"""Every way in which a request over real HTTP can fail, and what the user is told."""
+"""Every failure of a request over real HTTP, with its code and message."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ BREAKS: list[tuple[Script, str]] = [
 
 class TestFailure:
     @pytest.mark.parametrize(("script", "code", "words"), REFUSALS)
-    async def test_a_refusal_says_what_to_do(
+    async def test_failed_request_has_code_and_message(
         self, provider: ScriptedProvider, connect: Connect, script: Script, code: str, words: str
     ) -> None:
         provider.scripts["one"] = script
@@ -107,7 +107,7 @@ class TestFailure:
         assert len(error.message) < 900
 
     @pytest.mark.parametrize(("script", "code"), BREAKS)
-    async def test_what_breaks_off_keeps_what_was_said(
+    async def test_broken_stream_keeps_text_before_the_error(
         self, provider: ScriptedProvider, connect: Connect, script: Script, code: str
     ) -> None:
         provider.scripts["one"] = script
@@ -120,7 +120,9 @@ class TestFailure:
     @pytest.mark.parametrize(
         ("script", "spoken"), [(Script(steps=(Hold(),)), ""), (HELLO.first(2, Hold()), "one two ")]
     )
-    async def test_silence(self, provider: ScriptedProvider, connect: Connect, script: Script, spoken: str) -> None:
+    async def test_idle_timeout_fails_job_and_closes_the_socket(
+        self, provider: ScriptedProvider, connect: Connect, script: Script, spoken: str
+    ) -> None:
         provider.scripts["one"] = script
         said, error = await read(connect(idle_timeout=0.2))
         assert text(said) == spoken
@@ -130,13 +132,13 @@ class TestFailure:
         await request.closed
         assert request.closed_by_client
 
-    async def test_the_total(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_total_timeout_fails_job(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.scripts["one"] = HELLO.first(1, Hold())
         _, error = await read(connect(total_timeout=0.2))
         assert error is not None
         assert error.code == "total_timeout"
 
-    async def test_a_slow_reader_is_not_silence(
+    async def test_slow_reader_does_not_trigger_idle_timeout(
         self, provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         provider.scripts["one"] = answer("one two three", hold_after=1)
@@ -146,7 +148,7 @@ class TestFailure:
             monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() + 60)  # a minute passes
             assert text([event async for batch in stream for event in batch]) == "two three"
 
-    async def test_a_refusal_that_never_ends(
+    async def test_endless_error_body_fails_with_its_beginning(
         self, provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(response_bodies, "ERROR_BODY_SECONDS", 0.05)
@@ -155,22 +157,22 @@ class TestFailure:
         assert error is not None
         assert (error.code, "oops" in error.message) == ("provider_error", True)
 
-    async def test_a_port_where_nobody_listens(self, connect: Connect) -> None:
+    async def test_closed_port_is_unreachable(self, connect: Connect) -> None:
         _, error = await read(connect(f"http://127.0.0.1:{free_port()}/v1"))
         assert error is not None
         assert error.code == "unreachable"
 
-    async def test_a_name_that_nobody_has(self, connect: Connect) -> None:
+    async def test_unknown_host_is_unreachable(self, connect: Connect) -> None:
         _, error = await read(connect("http://nobody.invalid/v1"))
         assert error is not None
         assert error.code == "unreachable"
 
-    async def test_https_where_http_is_spoken(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_https_to_http_server_is_tls_error(self, provider: ScriptedProvider, connect: Connect) -> None:
         _, error = await read(connect(provider.base_url.replace("http", "https")))
         assert error is not None
         assert error.code == "tls_error"
 
-    async def test_a_certificate_that_nobody_vouches_for(self, connect: Connect, tmp_path: Path) -> None:
+    async def test_self_signed_certificate_is_tls_error(self, connect: Connect, tmp_path: Path) -> None:
         async with ScriptedProvider({"one": HELLO}, tls=self_signed(tmp_path)) as provider:
             _, error = await read(connect(provider.base_url))
             assert error is not None
@@ -182,7 +184,7 @@ class TestFailure:
     @pytest.mark.parametrize(
         ("content", "reason"), [(None, "No such file or directory"), ("not one", "no certificate or crl found")]
     )
-    async def test_authorities_that_cannot_be_loaded(
+    async def test_unloadable_ca_file_is_permanent_tls_error(
         self, connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None, reason: str
     ) -> None:
         path = tmp_path / "authorities.pem"
@@ -199,7 +201,9 @@ class TestFailure:
         assert "SSL_CERT_FILE" in str((await service.status()).error)
 
     @pytest.mark.parametrize("key", [None, "", "  "])
-    async def test_a_key_that_is_not_there(self, provider: ScriptedProvider, connect: Connect, key: str | None) -> None:
+    async def test_missing_key_fails_without_request(
+        self, provider: ScriptedProvider, connect: Connect, key: str | None
+    ) -> None:
         service = connect(key=key or "")
         _, error = await read(service)
         assert error is not None
@@ -208,7 +212,7 @@ class TestFailure:
         assert provider.requests == []
 
     @pytest.mark.parametrize("key", ["sk-\x00", "sk-clé", "two\nlines"])
-    async def test_a_key_that_cannot_be_sent(self, connect: Connect, key: str) -> None:
+    async def test_invalid_key_fails_as_missing_and_is_not_shown(self, connect: Connect, key: str) -> None:
         _, error = await read(connect(key=key))
         assert error is not None
         assert error.code == "missing_key"
@@ -216,7 +220,7 @@ class TestFailure:
 
 
 class TestProxies:
-    async def test_they_are_not_asked_for_this_machine(
+    async def test_proxy_is_bypassed_for_localhost(
         self, provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
@@ -225,7 +229,7 @@ class TestProxies:
             _, error = await read(connect(provider.base_url.replace("127.0.0.1", host)))
             assert error is None
 
-    async def test_they_are_asked_for_others(
+    async def test_proxy_is_used_for_other_hosts(
         self, provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{provider.port}")
@@ -233,7 +237,7 @@ class TestProxies:
         assert error is not None
         assert "POST http://models.invalid/v1/chat/completions" in error.message
 
-    async def test_one_that_cannot_be_used_is_named(self, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_unsupported_proxy_is_named_in_error(self, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTP_PROXY", "gopher://old.example")
         _, error = await read(connect("http://models.invalid/v1"))
         assert error is not None

@@ -1,4 +1,4 @@
-"""Every fault of a provider over real HTTP, and exactly what comes of it: one line each."""
+"""Every fault of a provider over real HTTP and its exact outcome, one line each."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def faulty(provider: ScriptedProvider) -> ScriptedProvider:
     return provider
 
 
-def test_no_fault_is_forgotten() -> None:
+def test_every_fault_has_a_case() -> None:
     assert {fault for fault, *_ in FAULTS} == faults().keys() - SLOW
 
 
 @pytest.mark.parametrize("case", FAULTS, ids=lambda case: case.fault)
-async def test_a_fault(faulty: ScriptedProvider, connect: Connect, case: Case) -> None:
+async def test_fault_has_its_expected_outcome(faulty: ScriptedProvider, connect: Connect, case: Case) -> None:
     fault, spoken, code, transient, outcome = case
     said, error = await read(connect(**(IDLE if fault.startswith("stall") else {})), job(f"puppet/{fault}"))
     assert text(said) == spoken
@@ -98,7 +98,7 @@ async def test_a_fault(faulty: ScriptedProvider, connect: Connect, case: Case) -
 
 
 @pytest.mark.parametrize("fault", [name for name in faults() if name.endswith("-once")])
-async def test_a_second_try_goes_well(faulty: ScriptedProvider, connect: Connect, fault: str) -> None:
+async def test_second_attempt_succeeds(faulty: ScriptedProvider, connect: Connect, fault: str) -> None:
     what = job(f"puppet/{fault}")
     _, error = await read(connect(), what)
     assert error is not None
@@ -110,12 +110,12 @@ async def test_a_second_try_goes_well(faulty: ScriptedProvider, connect: Connect
 
 
 @pytest.mark.parametrize("fault", ["usage-then-cut", "doubled-finish"])
-async def test_what_was_counted_is_told(faulty: ScriptedProvider, connect: Connect, fault: str) -> None:
+async def test_usage_is_reported_once_despite_fault(faulty: ScriptedProvider, connect: Connect, fault: str) -> None:
     said, _ = await read(connect(), job(f"puppet/{fault}"))
     assert of(said, Usage) == [Usage(input_tokens=USAGE[0], output_tokens=USAGE[1])]
 
 
-async def test_the_total_ends_what_never_ends(faulty: ScriptedProvider, connect: Connect) -> None:
+async def test_total_timeout_ends_endless_answer(faulty: ScriptedProvider, connect: Connect) -> None:
     said, error = await read(connect(total_timeout=0.3), job("puppet/never-ending"))
     assert error is not None
     assert (error.code, error.transient) == ("total_timeout", False)
@@ -126,7 +126,7 @@ async def test_the_total_ends_what_never_ends(faulty: ScriptedProvider, connect:
     assert request.text.startswith(text(said))
 
 
-async def test_a_cancel_ends_what_never_ends(faulty: ScriptedProvider, connect: Connect) -> None:
+async def test_closing_the_stream_ends_endless_answer(faulty: ScriptedProvider, connect: Connect) -> None:
     stream = connect().stream(job("puppet/never-ending"))
     said = [*await anext(stream)]
     while not text(said).endswith("and on "):
@@ -137,7 +137,7 @@ async def test_a_cancel_ends_what_never_ends(faulty: ScriptedProvider, connect: 
     assert request.outcome == "client left"
 
 
-async def test_a_gigantic_event_is_not_kept(faulty: ScriptedProvider, connect: Connect) -> None:
+async def test_gigantic_event_is_not_buffered(faulty: ScriptedProvider, connect: Connect) -> None:
     tracemalloc.start()
     try:
         await read(connect(), job("puppet/gigantic-event"))
@@ -151,7 +151,7 @@ async def test_a_gigantic_event_is_not_kept(faulty: ScriptedProvider, connect: C
 
 
 @pytest.mark.parametrize(("mine", "its"), [(0.2, 60), (None, 0.2)])
-async def test_a_job_has_a_patience_of_its_own(
+async def test_idle_timeout_of_job_overrides_provider(
     faulty: ScriptedProvider, connect: Connect, mine: float | None, its: float
 ) -> None:
     what = job("puppet/stall-mid-answer", idle_timeout=mine)
@@ -160,14 +160,14 @@ async def test_a_job_has_a_patience_of_its_own(
     assert (error.code, "0.2 s" in error.message) == ("idle_timeout", True)
 
 
-async def test_a_drip_is_no_silence(faulty: ScriptedProvider, connect: Connect) -> None:
+async def test_slow_drip_does_not_trigger_idle_timeout(faulty: ScriptedProvider, connect: Connect) -> None:
     said, error = await read(connect(idle_timeout=0.5), job("puppet/slow-drip"))  # of at least a second
     assert (text(said), error) == (TEXT, None)
     request = await faulty.request()
     assert await request.closed - request.began_at > 0.5
 
 
-async def test_a_finish_reason_with_every_delta_ends_nothing(provider: ScriptedProvider, connect: Connect) -> None:
+async def test_early_finish_reason_does_not_end_answer(provider: ScriptedProvider, connect: Connect) -> None:
     whole = answer("one two three", hold_after=1)
     early = [step if isinstance(step, Hold) else finished(step) for step in whole.steps]
     provider.scripts["one"] = type(whole)(steps=tuple(early))
@@ -176,7 +176,7 @@ async def test_a_finish_reason_with_every_delta_ends_nothing(provider: ScriptedP
     assert (text(said), error) == ("one two three", None)
 
 
-async def test_what_is_not_http(connect: Connect) -> None:
+async def test_non_http_response_is_malformed(connect: Connect) -> None:
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
@@ -191,7 +191,7 @@ async def test_what_is_not_http(connect: Connect) -> None:
     assert (error.code, error.transient) == ("malformed_stream", False)
 
 
-async def test_each_prompt_has_turns_of_its_own(provider: ScriptedProvider, connect: Connect) -> None:
+async def test_scripted_provider_takes_turns_per_prompt(provider: ScriptedProvider, connect: Connect) -> None:
     provider.scripts["one"] = in_turn(answer("first"), answer("second"), lambda request: answer(request.prompt))
     asked = ["a", "b", "a", "a", "a"]
     said = [text((await read(connect(), job(prompt=prompt)))[0]) for prompt in asked]
@@ -246,7 +246,7 @@ named = pytest.mark.parametrize(
 
 
 @named
-def test_an_error_means_the_same_as_a_refusal_and_in_a_stream(
+def test_error_has_same_code_in_response_and_stream(
     status: int, body: dict[str, Any], code: str, transient: bool
 ) -> None:
     without = {"error": {name: value for name, value in body["error"].items() if name != "code"}}  # only its names
@@ -269,14 +269,14 @@ def test_an_error_means_the_same_as_a_refusal_and_in_a_stream(
         (400, google(400, "INVALID_ARGUMENT", "Request payload size exceeds the limit: 20971520 bytes.")),
     ],
 )
-def test_what_is_too_large_is_told_what_to_shorten(status: int, body: Any) -> None:
+def test_too_large_request_error_advises_to_shorten(status: int, body: Any) -> None:
     raw = body.encode() if isinstance(body, str) else msgspec.json.encode(body)
     error = BUILDER.response_error(status, {}, raw)
     assert (error.code, error.transient) == ("bad_request", False)
     assert "Shorten the prompt" in error.message
 
 
-def test_what_is_not_too_large_is_not_told_so() -> None:
+def test_other_errors_do_not_advise_to_shorten() -> None:
     for body in (anthropic("invalid_request_error", "max_tokens: 128000 > 64000"), google(503, "UNAVAILABLE", "busy")):
         assert "Shorten" not in BUILDER.payload_error(body).message
 
@@ -288,14 +288,14 @@ def test_what_is_not_too_large_is_not_told_so() -> None:
         anthropic("authentication_error", "invalid x-api-key: AIza-a-secret-key"),
     ],
 )
-def test_no_echo_of_the_key_is_told(body: dict[str, Any]) -> None:
+def test_echoed_key_is_redacted_from_error(body: dict[str, Any]) -> None:
     faults = ErrorBuilder("puppet", key_env="PUPPET_KEY", secrets=("AIza-a-secret-key",))
     for error in (faults.payload_error(body), faults.response_error(400, {}, msgspec.json.encode(body))):
         assert "a-secret" not in error.message
         assert "[key]" in error.message
 
 
-def test_when_google_says_when_to_come_again() -> None:
+def test_google_retry_delay_becomes_retry_after() -> None:
     body = google(429, "RESOURCE_EXHAUSTED", "Check your plan and billing details.")
     body["error"]["details"] = [
         {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": []},

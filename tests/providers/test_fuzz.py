@@ -1,4 +1,4 @@
-"""Every decoder against what no service should send: only our own errors, the same however it is cut, in bounds."""
+"""Fuzz every decoder: only our own errors, the same events in any pieces, bounded time and memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MEBI = 2**20
 
 
 def event(value: Any) -> bytes:
-    """One server-sent event, of the type that its JSON names, as Responses and Messages have it."""
+    """Return a server-sent event with the type of its JSON, as Responses and Messages send it."""
     kind = value.get("type") if isinstance(value, dict) else None
     named = b"event: %b\n" % kind.encode() if isinstance(kind, str) and kind.isidentifier() else b""
     return named + b"data: " + as_json(value) + b"\n\n"
@@ -44,7 +44,7 @@ def line(value: Any) -> bytes:
 
 
 def as_json(value: Any) -> bytes:
-    """JSON, with what JSON does not have: NaN, halves of surrogate pairs."""
+    """Return JSON with NaN and unpaired surrogates, which JSON does not allow."""
     return bytes(value) if isinstance(value, msgspec.Raw) else json.dumps(value).encode()
 
 
@@ -93,7 +93,7 @@ def numbers(usage: Usage) -> list[float]:
 
 
 def heard(name: str, pieces: Iterable[bytes]) -> tuple[list[ProviderEvent], str | None]:
-    """What a decoder says, with deltas joined, and how it failed; checks what holds whatever it was fed."""
+    """Return the events of a decoder and its error; check the invariants that hold for any input."""
     decoder = FORMATS[name].decoder(ERRORS)
     said: list[ProviderEvent] = []
     for piece in pieces:
@@ -129,14 +129,14 @@ few = settings(deadline=None, max_examples=60)
 @every_format
 @few
 @given(st.binary(max_size=200), places)
-def test_arbitrary_bytes(name: str, stream: bytes, where: list[int]) -> None:
+def test_arbitrary_bytes_decode_the_same_in_any_pieces(name: str, stream: bytes, where: list[int]) -> None:
     stable(name, stream, where)
 
 
 @every_format
 @settings(deadline=None, max_examples=150)
 @given(st.lists(values, max_size=6), places)
-def test_arbitrary_json_in_good_order(name: str, said: list[Any], where: list[int]) -> None:
+def test_arbitrary_json_decodes_the_same_in_any_pieces(name: str, said: list[Any], where: list[int]) -> None:
     stable(name, framed(name, said), where)
 
 
@@ -200,7 +200,7 @@ def framed(name: str, said: Iterable[Any]) -> bytes:
     return b"".join(FRAMES[FORMATS[name].media_type](value) for value in said)
 
 
-def test_every_format_has_a_good_answer() -> None:
+def test_every_format_has_a_valid_answer() -> None:
     assert FORMATS.keys() <= GOOD.keys()
     for name in FORMATS:
         said, error = heard(name, [framed(name, GOOD[name])])
@@ -210,7 +210,7 @@ def test_every_format_has_a_good_answer() -> None:
 @every_format
 @settings(deadline=None, max_examples=120)
 @given(st.data())
-def test_a_good_answer_whose_bytes_went_bad(name: str, data: st.DataObject) -> None:
+def test_corrupted_bytes_decode_the_same_in_any_pieces(name: str, data: st.DataObject) -> None:
     stream = bytearray(framed(name, GOOD[name]))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(stream) - 1))
@@ -228,7 +228,7 @@ def test_a_good_answer_whose_bytes_went_bad(name: str, data: st.DataObject) -> N
 
 
 def spots(value: Any) -> list[tuple[Any, Any]]:
-    """Every place in a JSON value, as (container, key)."""
+    """Return every position in a JSON value, as (container, key)."""
     if not isinstance(value, dict | list):
         return []
     keys: Iterable[Any] = value if isinstance(value, dict) else range(len(value))
@@ -259,7 +259,7 @@ ODD = [
 
 
 @every_format
-def test_a_good_answer_with_one_odd_value_anywhere(name: str) -> None:
+def test_odd_value_anywhere_keeps_decoder_invariants(name: str) -> None:
     for number in range(len(spots(GOOD[name]))):
         for odd in ODD:
             said = copy.deepcopy(GOOD[name])
@@ -271,7 +271,7 @@ def test_a_good_answer_with_one_odd_value_anywhere(name: str) -> None:
 @every_format
 @settings(deadline=None, max_examples=200)
 @given(st.data())
-def test_a_good_answer_whose_values_went_bad(name: str, data: st.DataObject) -> None:
+def test_corrupted_values_decode_the_same_in_any_pieces(name: str, data: st.DataObject) -> None:
     said: list[Any] = copy.deepcopy(GOOD[name])
     for _ in range(data.draw(st.integers(1, 3))):
         container, key = data.draw(st.sampled_from(spots(said)))
@@ -287,7 +287,7 @@ def test_a_good_answer_whose_values_went_bad(name: str, data: st.DataObject) -> 
 
 
 @every_format
-def test_what_is_nested_too_deeply(name: str) -> None:
+def test_deeply_nested_json_fails(name: str) -> None:
     frame = FRAMES[FORMATS[name].media_type]
     deep = b"[" * 100_000 + b"]" * 100_000
     for spot in (b'"@"', b'{"error":"@"}', b'{"choices":"@"}', b'{"message":{"content":"@"}}'):
@@ -297,12 +297,12 @@ def test_what_is_nested_too_deeply(name: str) -> None:
 
 
 def big(name: str, size: int) -> bytes:
-    """A valid event whose text has so many bytes."""
+    """Return a valid event with a text of this many bytes."""
     return FRAMES[FORMATS[name].media_type]({"unknown": "x" * size})
 
 
 @every_format
-def test_a_large_event_in_small_pieces_takes_linear_time(name: str) -> None:
+def test_large_event_in_small_pieces_takes_linear_time(name: str) -> None:
     def seconds(size: int) -> float:
         stream = big(name, size)
         pieces = [stream[at : at + 64] for at in range(0, len(stream), 64)]
@@ -317,7 +317,7 @@ def test_a_large_event_in_small_pieces_takes_linear_time(name: str) -> None:
 
 
 @every_format
-def test_an_event_without_an_end_is_not_kept_for_ever(name: str) -> None:
+def test_endless_event_is_refused_in_bounded_memory(name: str) -> None:
     decoder = FORMATS[name].decoder(ERRORS)
     piece = b"x" * MEBI
     fed = 0
@@ -338,8 +338,8 @@ def test_an_event_without_an_end_is_not_kept_for_ever(name: str) -> None:
 
 
 @every_format
-def test_a_long_answer_is_not_kept(name: str) -> None:
-    """What was said is the caller's; a decoder remembers what it must, such as which sources it named."""
+def test_decoder_memory_does_not_grow_with_the_stream(name: str) -> None:
+    """A decoder keeps only what it needs, such as the URLs of the citations that it has yielded."""
     stream = framed(name, GOOD[name])
     frame = FRAMES[FORMATS[name].media_type]
     chance = random.Random(1)

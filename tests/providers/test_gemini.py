@@ -1,4 +1,4 @@
-"""Google's Gemini: each request and each kind of response, by hand."""
+"""Google's Gemini: each request, and hand-written responses of each kind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROUTE = "POST /v1/models/*"
 
 
 def parts(*found: Any, **fields: Any) -> dict[str, Any]:
-    """A response whose candidate says these parts; fields are the candidate's own."""
+    """Return a response with one candidate of these parts; fields belong to the candidate."""
     return {"candidates": [{"content": {"parts": list(found), "role": "model"}, "index": 0, **fields}]}
 
 
@@ -86,22 +86,22 @@ SAID = [
 
 
 class TestDecoder:
-    def test_every_kind_of_response(self) -> None:
+    def test_every_kind_of_response_is_decoded(self) -> None:
         assert decoded(GeminiDecoder, b"".join(FULL)) == SAID
 
-    def test_byte_by_byte(self) -> None:
+    def test_stream_byte_by_byte_decodes_the_same(self) -> None:
         assert decoded(GeminiDecoder, one_by_one(b"".join(FULL))) == SAID
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_in_random_pieces(self, seed: int) -> None:
+    def test_stream_in_random_pieces_decodes_the_same(self, seed: int) -> None:
         assert decoded(GeminiDecoder, cut_at_random(b"".join(FULL), seed)) == SAID
 
     @settings(deadline=None)
     @given(st.lists(st.integers(0, 1 << 20), max_size=100))
-    def test_in_any_pieces(self, places: list[int]) -> None:
+    def test_stream_in_any_pieces_decodes_the_same(self, places: list[int]) -> None:
         assert decoded(GeminiDecoder, cut(b"".join(FULL), places)) == SAID
 
-    def test_events_may_end_as_google_ends_them(self) -> None:
+    def test_events_may_end_with_crlf(self) -> None:
         assert decoded(GeminiDecoder, b"".join(FULL).replace(b"\n\n", b"\r\n\r\n")) == SAID
 
     @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ class TestDecoder:
             (7, ""),
         ],
     )
-    def test_parts(self, part: Any, shown: str) -> None:
+    def test_parts_become_text(self, part: Any, shown: str) -> None:
         assert text(decoded(GeminiDecoder, bare(parts(part), ends()))) == shown
 
     @pytest.mark.parametrize(
@@ -143,11 +143,11 @@ class TestDecoder:
             parts(groundingMetadata={"groundingChunks": [None, {}, {"web": None}, {"web": {"uri": 7}}]}),
         ],
     )
-    def test_what_says_nothing_changes_nothing(self, idle: dict[str, Any]) -> None:
+    def test_empty_responses_yield_no_events(self, idle: dict[str, Any]) -> None:
         said = decoded(GeminiDecoder, bare(idle, says("yes"), idle, ends(), idle))
         assert [type(event) for event in said] == [Delta, Completed]
 
-    def test_what_was_recited_is_a_source(self) -> None:
+    def test_citation_metadata_becomes_citation(self) -> None:
         recited = {"citationSources": [{"startIndex": 1, "uri": "https://a.example", "license": "mit"}]}
         said = decoded(GeminiDecoder, bare(says("x", citationMetadata=recited), ends(citationMetadata=recited)))
         assert of(said, Citation) == [Citation(url="https://a.example")]
@@ -168,10 +168,10 @@ class TestDecoder:
             ({}, None),
         ],
     )
-    def test_shapes_of_usage(self, found: dict[str, Any], usage: Usage | None) -> None:
+    def test_usage_shapes_are_normalized(self, found: dict[str, Any], usage: Usage | None) -> None:
         assert usage_of(found) == usage
 
-    def test_counts_are_totals_and_may_follow_the_end(self) -> None:
+    def test_usage_totals_may_follow_the_end(self) -> None:
         late = {"usageMetadata": {name: COUNTS[name] for name in ("candidatesTokenCount", "thoughtsTokenCount")}}
         early = {**says("x"), "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 1}}
         said = decoded(GeminiDecoder, bare(early, early, ends(), late))
@@ -180,13 +180,13 @@ class TestDecoder:
 
 class TestEnd:
     @pytest.mark.parametrize("place", range(len(FULL)))
-    def test_broken_off_at_any_event_it_is_never_complete(self, place: int) -> None:
+    def test_stream_cut_at_any_event_is_truncated(self, place: int) -> None:
         said, error = heard(GeminiDecoder, FULL[:place])
         assert of(said, Completed) == []
         assert error is not None
         assert error.code == "truncated"
 
-    def test_nor_at_any_byte(self) -> None:
+    def test_stream_cut_inside_events_fails_with_text_prefix(self) -> None:
         whole = b"".join(FULL)
         for place in range(0, len(whole) - 1, 7):
             said, error = heard(GeminiDecoder, whole[:place])
@@ -216,11 +216,11 @@ class TestEnd:
             ("NO_IMAGE", "no_image"),
         ],
     )
-    def test_reasons(self, reason: str, ours: str) -> None:
+    def test_finish_reasons_are_normalized(self, reason: str, ours: str) -> None:
         (end,) = of(decoded(GeminiDecoder, bare(says("x"), ends(reason))), Completed)
         assert end.finish_reason == ours
 
-    def test_a_call_before_another_end_is_not_its_reason(self) -> None:
+    def test_tool_call_does_not_override_finish_reason(self) -> None:
         call = parts({"functionCall": {"name": "look", "args": {}}})
         (end,) = of(decoded(GeminiDecoder, bare(call, ends("MAX_TOKENS"))), Completed)
         assert end.finish_reason == "length"
@@ -235,14 +235,14 @@ class TestEnd:
             ("MISSING_THOUGHT_SIGNATURE", False),
         ],
     )
-    def test_what_makes_no_answer_fails(self, reason: str, transient: bool) -> None:
+    def test_failing_finish_reason_is_provider_error(self, reason: str, transient: bool) -> None:
         said, error = heard(GeminiDecoder, bare(says("so far"), ends(reason, finishMessage="Its words.")))
         assert text(said) == "so far"
         assert error is not None
         assert (error.code, error.transient) == ("provider_error", transient)
         assert f"({reason}). Its words." in error.message
 
-    def test_a_filter_says_why_where_nothing_else_was_said(self) -> None:
+    def test_filter_message_is_shown_only_without_text(self) -> None:
         said = decoded(GeminiDecoder, bare(ends("SAFETY", finishMessage="Not that.")))
         assert (text(said), said[-1]) == ("Not that.", Completed(at=0.0, finish_reason="content_filter"))
         assert text(decoded(GeminiDecoder, bare(says("Well, "), ends("SAFETY", finishMessage="Not that.")))) == "Well, "
@@ -255,7 +255,7 @@ class TestEnd:
             ({"blockReason": "SAFETY", "blockReasonMessage": "Not that."}, "Not that."),
         ],
     )
-    def test_a_blocked_prompt_is_an_end_that_says_so(self, feedback: dict[str, Any], words: str) -> None:
+    def test_blocked_prompt_completes_with_the_reason_as_text(self, feedback: dict[str, Any], words: str) -> None:
         said = decoded(GeminiDecoder, bare({"promptFeedback": feedback, "usageMetadata": {"promptTokenCount": 9}}))
         assert said == [
             Delta(channel="text", text=words),
@@ -263,7 +263,7 @@ class TestEnd:
             Completed(at=0.0, finish_reason="content_filter"),
         ]
 
-    def test_what_is_said_of_the_prompt_after_an_end_changes_nothing(self) -> None:
+    def test_prompt_feedback_after_the_end_is_ignored(self) -> None:
         late = {"promptFeedback": {"blockReason": "OTHER"}}
         assert decoded(GeminiDecoder, bare(says("x"), ends("MAX_TOKENS"), late))[-1] == Completed(
             at=0.0, finish_reason="length"
@@ -285,7 +285,9 @@ class TestErrors:
             (504, "DEADLINE_EXCEEDED", "provider_error", True),
         ],
     )
-    def test_in_the_stream(self, number: int, status: str, code: str, transient: bool, many: bool) -> None:
+    def test_error_in_stream_keeps_earlier_text(
+        self, number: int, status: str, code: str, transient: bool, many: bool
+    ) -> None:
         problem: Any = {"error": {"code": number, "status": status, "message": "Its words of a model."}}
         said, error = heard(GeminiDecoder, bare(says("so far"), [problem] if many else problem, ends()))
         assert text(said) == "so far"
@@ -302,7 +304,7 @@ class TestErrors:
             (b"data: \xff\n\n", "malformed_stream", "UTF-8"),
         ],
     )
-    def test_what_cannot_be_read(self, data: bytes, code: str, words: str) -> None:
+    def test_malformed_stream_fails_and_keeps_earlier_text(self, data: bytes, code: str, words: str) -> None:
         said, error = heard(GeminiDecoder, b"".join(bare(says("so far"))) + data)
         assert text(said) == "so far"
         assert error is not None
@@ -318,7 +320,7 @@ def body_of(what: Job) -> dict[str, Any]:
 
 
 def asked(model: str = "gemini-3-pro", **params: Any) -> dict[str, Any]:
-    """What params add to a request."""
+    """Return the fields that params add to a request."""
     body = body_of(job(f"puppet/{model}", params=params))
     del body["contents"]
     return body
@@ -332,7 +334,7 @@ def said_no(model: str = "gemini-3-pro", **params: Any) -> str:
 
 
 class TestRequest:
-    def test_a_conversation(self) -> None:
+    def test_conversation_becomes_contents_and_system_instruction(self) -> None:
         history = (
             Message(role="system", content="Be brief."),
             Message(role="user", content="Hi"),
@@ -351,7 +353,7 @@ class TestRequest:
             ],
         }
 
-    def test_an_image(self) -> None:
+    def test_image_is_encoded_inline(self) -> None:
         turn = Message(
             role="user", content=(TextPart(text="What?"), ImagePart(media_type="image/png", data=b"\x89PNG"))
         )
@@ -368,7 +370,7 @@ class TestRequest:
             ("a b/ü%2f", "/models/a%20b%2F%C3%BC%252f:"),
         ],
     )
-    def test_a_name_leads_nowhere_else(self, model: str, path: str) -> None:
+    def test_model_name_is_escaped_in_path(self, model: str, path: str) -> None:
         request = Gemini().request(job(f"puppet/{model}"), ERRORS)
         assert request.path == f"{path}streamGenerateContent?alt=sse"
 
@@ -412,7 +414,7 @@ class TestRequest:
             ({"quite_new": 1}, {"quite_new": 1}),
         ],
     )
-    def test_params(self, params: dict[str, Any], body: dict[str, Any]) -> None:
+    def test_params_are_encoded(self, params: dict[str, Any], body: dict[str, Any]) -> None:
         assert asked(**params) == body
 
     @pytest.mark.parametrize(
@@ -433,16 +435,16 @@ class TestRequest:
             ("gemini-3-pro", "max", {"includeThoughts": True, "thinkingLevel": "high"}),
         ],
     )
-    def test_reasoning(self, model: str, effort: str, config: dict[str, Any]) -> None:
+    def test_reasoning_effort_becomes_thinking_config(self, model: str, effort: str, config: dict[str, Any]) -> None:
         assert asked(model, reasoning_effort=effort) == {"generationConfig": {"thinkingConfig": config}}
 
-    def test_contradictions_are_refused_in_words(self) -> None:
+    def test_contradicting_params_are_refused_by_name(self) -> None:
         assert "always reasons" in said_no(reasoning_effort="none")
         assert "generationConfig.maxOutputTokens" in said_no(max_tokens=5, max_output_tokens=6)
         assert "generationConfig.topK" in said_no(top_k=5, generationConfig={"topK": 6})
         assert "contents" in said_no(contents=[])
 
-    def test_models(self) -> None:
+    def test_model_names_are_read_from_list(self) -> None:
         listing = {
             "models": [
                 {"name": "models/b", "supportedGenerationMethods": ["generateContent", "countTokens"]},
@@ -459,7 +461,7 @@ class TestRequest:
 
 
 class TestService:
-    async def test_a_job_goes_out_and_its_answer_comes_in(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_job_is_sent_and_answer_is_decoded(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.key = "AIza-secret"
         provider.routes[ROUTE] = replay(b"".join(FULL), cuts=1)
         said, error = await read(connect(format="gemini", key="AIza-secret"))
@@ -469,14 +471,14 @@ class TestService:
         assert request.headers["x-goog-api-key"] == "AIza-secret"
         assert "authorization" not in request.headers
 
-    async def test_an_odd_name_stays_in_its_place(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_http_request_escapes_the_model_name(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.routes[ROUTE] = replay(b"".join(FULL))
         _, error = await read(connect(format="gemini"), job("puppet/../../x?key=1"))
         assert error is None
         request = await provider.request()
         assert request.path == "/v1/models/..%2F..%2Fx%3Fkey%3D1:streamGenerateContent?alt=sse"
 
-    async def test_the_end_ends_it_even_if_the_connection_stays(
+    async def test_answer_completes_while_connection_stays_open(
         self, provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(response_reader, "REST_SECONDS", 0.2)
@@ -484,7 +486,7 @@ class TestService:
         assert await read(connect(format="gemini")) == (SAID, None)
 
     @pytest.mark.parametrize("then", [Cut(), Reset()])
-    async def test_what_breaks_after_the_end_takes_nothing(
+    async def test_broken_connection_after_the_end_keeps_answer(
         self, provider: ScriptedProvider, connect: Connect, then: Cut | Reset
     ) -> None:
         provider.routes[ROUTE] = Script(steps=(*map(Send, FULL), then))
@@ -507,7 +509,7 @@ class TestService:
             (503, {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}, "provider_error"),
         ],
     )
-    async def test_a_refusal(
+    async def test_error_response_has_code_and_message(
         self, provider: ScriptedProvider, connect: Connect, status: int, problem: dict[str, Any], code: str
     ) -> None:
         provider.routes[ROUTE] = refusal(status, {"error": problem})
@@ -515,7 +517,7 @@ class TestService:
         assert error is not None
         assert (error.code, problem["message"] in error.message) == (code, True)
 
-    async def test_a_cancel_closes_the_socket(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_cancel_closes_the_socket(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.routes[ROUTE] = Script(steps=(Send(b"".join(FULL[:4])), Hold()))
         reading = asyncio.create_task(read(connect(format="gemini")))
         await provider.held()
@@ -526,7 +528,7 @@ class TestService:
         with pytest.raises(asyncio.CancelledError):
             await reading
 
-    async def test_the_models_are_asked_for(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_status_lists_models(self, provider: ScriptedProvider, connect: Connect) -> None:
         models = [{"name": "models/gemini-x", "supportedGenerationMethods": ["generateContent"]}]
         provider.routes["GET /v1/models"] = refusal(200, {"models": models})
         status = await connect(format="gemini", key="AIza-secret").status()
@@ -557,7 +559,7 @@ LOOK = {"where": {"city": "New York"}, "days": [None, 2], "a.b": True, "none": N
 
 
 @pytest.mark.parametrize(("last", "names"), [([call()], []), ([call(name="next", args={"n": 1})], ["next"]), ([], [])])
-def test_a_call_in_pieces_is_one_call(last: list[Any], names: list[str]) -> None:
+def test_tool_call_in_pieces_is_joined(last: list[Any], names: list[str]) -> None:
     said = decoded(GeminiDecoder, bare(*PIECES, *last, parts(finishReason="STOP")))
     calls = of(said, ToolCall)
     assert (calls[0].id, calls[0].name, msgspec.json.decode(calls[0].arguments)) == ("c1", "look", LOOK)
@@ -569,19 +571,19 @@ def test_a_call_in_pieces_is_one_call(last: list[Any], names: list[str]) -> None
 @pytest.mark.parametrize(
     "path", ["", "$", "$[0]", "x", "$.a[99999]", "$" + ".a" * 1000, "$.a[0].b[1]['c']", "$..", "$.a[-1]", 7, None]
 )
-def test_an_odd_path_breaks_nothing(path: Any) -> None:
+def test_odd_argument_path_keeps_tool_call(path: Any) -> None:
     odd = call(name="look", partialArgs=[{"jsonPath": path, "numberValue": 1}, piece("$.a", stringValue="x"), 7])
     said = decoded(GeminiDecoder, bare(odd, parts(finishReason="STOP")))
     assert [found.name for found in of(said, ToolCall)] == ["look"]
 
 
-def test_a_document_without_an_address_is_a_source_by_its_title() -> None:
+def test_document_without_url_is_cited_by_title() -> None:
     chunks = [{"retrievedContext": {"title": "Manual"}}] * 2 + [{"web": {"uri": ""}}]
     found = {"candidates": [{"groundingMetadata": {"groundingChunks": chunks}, "finishReason": "STOP"}]}
     assert of(decoded(GeminiDecoder, bare(found)), Citation) == [Citation(url="", title="Manual")]
 
 
-def test_a_mishap_and_a_block_have_sentences() -> None:
+def test_invalid_tool_call_and_blocked_answer_have_messages() -> None:
     _, error = heard(GeminiDecoder, bare(parts(finishReason="MALFORMED_FUNCTION_CALL")))
     assert error is not None
     assert "The model wrote an invalid tool call (MALFORMED_FUNCTION_CALL)" in error.message

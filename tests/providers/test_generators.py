@@ -1,4 +1,4 @@
-"""An async generator as a provider: in a loop of its own, with every promise that a service has."""
+"""An async generator as a provider runs in its own loop and keeps every promise of an HTTP provider."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def failure(agent: Callable[..., Any], **fields: Any) -> ProviderError:
     return error
 
 
-async def test_what_it_yields_is_what_is_said() -> None:
+async def test_yielded_items_become_events() -> None:
     found = [
         Reasoning("Hm. "),
         "one ",
@@ -65,7 +65,7 @@ async def test_what_it_yields_is_what_is_said() -> None:
     assert said[-2:] == [found[7], Completed(at=0.0, finish_reason="stop")]
 
 
-async def test_what_it_is_given() -> None:
+async def test_generator_receives_messages_model_and_params() -> None:
     given: list[Any] = []
 
     async def agent(messages: list[Any], model: str, params: dict[str, Any]) -> AsyncIterator[str]:
@@ -91,13 +91,13 @@ async def test_what_it_is_given() -> None:
 
 
 @pytest.mark.parametrize("reason", ["length", "tool_calls"])
-async def test_it_may_end_for_another_reason(reason: str) -> None:
+async def test_yielded_finish_sets_the_finish_reason(reason: str) -> None:
     said, error = await read(serve(yielding("one", Finish(reason))), job("agent/one"))
     assert error is None
     assert [end.finish_reason for end in of(said, Completed)] == [reason]
 
 
-async def test_an_empty_answer_is_one() -> None:
+async def test_empty_generator_completes() -> None:
     said, error = await read(serve(yielding()), job("agent/one"))
     assert (said, error) == ([Completed(at=0.0, finish_reason="stop")], None)
 
@@ -119,7 +119,7 @@ async def test_an_empty_answer_is_one() -> None:
         (ToolCall(id="c", name="x", arguments={"a": object()}), "It yielded an invalid ToolCall"),  # type: ignore[arg-type]
     ],
 )
-async def test_a_wrong_thing_gets_a_sentence(item: Any, words: str) -> None:
+async def test_invalid_item_fails_with_message(item: Any, words: str) -> None:
     said, error = await read(serve(yielding("one", item, "two")), job("agent/one"))
     assert text(said) == "one"
     assert error is not None
@@ -127,7 +127,7 @@ async def test_a_wrong_thing_gets_a_sentence(item: Any, words: str) -> None:
     assert words in error.message
 
 
-async def test_text_of_any_kind_can_be_stored() -> None:
+async def test_text_of_any_kind_is_made_storable() -> None:
     class Odd(str):
         def __str__(self) -> str:
             return "something else"
@@ -177,7 +177,7 @@ async def wrong_arguments(messages: Any) -> AsyncIterator[str]:
         (wrong_arguments, "TypeError"),
     ],
 )
-async def test_an_exception_is_told_by_type_and_words(agent: Callable[..., Any], words: str) -> None:
+async def test_exception_is_reported_with_cause_and_without_key(agent: Callable[..., Any], words: str) -> None:
     error = await failure(agent)
     assert (error.code, error.transient) == ("provider_error", False)
     assert words in error.message
@@ -185,13 +185,13 @@ async def test_an_exception_is_told_by_type_and_words(agent: Callable[..., Any],
     assert KEY not in error.message
 
 
-async def test_it_may_say_itself_how_it_failed() -> None:
+async def test_raised_provider_error_is_kept() -> None:
     error = await failure(refusing)
     assert (error.code, error.transient, error.retry_after) == ("rate_limited", True, 7)
     assert error.message == "Come again, [key]."
 
 
-async def test_silence_and_slowness_have_limits() -> None:
+async def test_idle_and_total_timeouts_fail_job() -> None:
     async def silent(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
         yield "one"
         await asyncio.sleep(20)
@@ -207,7 +207,7 @@ async def test_silence_and_slowness_have_limits() -> None:
     assert error.code == "total_timeout"
 
 
-async def test_what_blocks_in_it_does_not_block_the_server() -> None:
+async def test_blocking_generator_does_not_block_the_server_loop() -> None:
     held = threading.Event()
 
     async def blocking(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
@@ -222,7 +222,7 @@ async def test_what_blocks_in_it_does_not_block_the_server() -> None:
     assert said == "one two"
 
 
-async def test_a_generator_that_never_waits_neither_blocks_nor_runs_away() -> None:
+async def test_busy_generator_is_limited_by_backpressure() -> None:
     made = 0
     closed = threading.Event()
 
@@ -262,7 +262,7 @@ asyncio.run(main())
 
 
 class TestCancel:
-    async def test_what_it_left_in_a_thread_does_not_keep_the_process_alive(self) -> None:
+    async def test_leftover_thread_does_not_block_process_exit(self) -> None:
         path = os.pathsep.join(entry for entry in sys.path if entry)
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", LEFT, env=os.environ | {"PYTHONPATH": path}, stdout=asyncio.subprocess.PIPE
@@ -275,7 +275,7 @@ class TestCancel:
                 process.kill()
         assert (said.strip(), process.returncode) == (b"CALLED", 0)
 
-    async def test_its_finally_runs_before_the_close_is_over(self) -> None:
+    async def test_close_waits_for_finally_of_generator(self) -> None:
         closed = threading.Event()
 
         async def careful(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
@@ -290,7 +290,7 @@ class TestCancel:
             await anext(stream)
         assert closed.is_set()
 
-    async def test_a_task_that_is_cancelled_while_it_reads(self) -> None:
+    async def test_cancelled_reader_closes_the_generator(self) -> None:
         closed, begun = threading.Event(), threading.Event()
 
         async def careful(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
@@ -309,7 +309,7 @@ class TestCancel:
         assert closed.is_set()
 
     @pytest.mark.parametrize("blocks", [True, False])
-    async def test_one_that_ignores_it_is_left_behind(
+    async def test_generator_that_ignores_cancel_is_abandoned(
         self, blocks: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(generator, "GRACE_SECONDS", 0.1)
@@ -337,7 +337,7 @@ class TestCancel:
         assert gone.wait(60)
 
 
-async def test_many_at_a_time_do_not_mix() -> None:
+async def test_concurrent_jobs_do_not_mix() -> None:
     async def count(messages: list[dict[str, Any]], model: str, params: Any) -> AsyncIterator[str]:
         for _ in range(50):
             yield messages[-1]["content"]
@@ -348,19 +348,19 @@ async def test_many_at_a_time_do_not_mix() -> None:
     assert [text(said) for said, _ in answers] == [str(number) * 50 for number in range(10)]
 
 
-async def test_its_models_are_those_that_were_named() -> None:
+async def test_status_lists_configured_models() -> None:
     assert (await serve(yielding(), models=("a", "b")).status()).models == ("agent/a", "agent/b")
     assert serve(yielding()).config_error() is None
 
 
-async def test_what_is_yielded_at_once_comes_in_pieces_that_can_be_refused() -> None:
+async def test_large_item_is_split_into_bounded_batches() -> None:
     async with aclosing(serve(yielding("x" * 5_000_000)).stream(job("agent/one"))) as stream:
         assert len(text(await anext(stream))) <= generator.MAX_UNREAD + MAX_DELTA
     said, error = await read(serve(yielding("x" * 5_000_000)), job("agent/one"))
     assert (len(text(said)), error) == (5_000_000, None)
 
 
-async def test_nothings_do_not_flood_the_loop_and_are_silence() -> None:
+async def test_empty_strings_do_not_prevent_idle_timeout() -> None:
     async def empty(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
         yield "x"
         while True:

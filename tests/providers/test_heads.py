@@ -1,4 +1,4 @@
-"""The head of an answer makes httpx do nothing of itself: it may name cookies, redirects and reasons of any kind."""
+"""Cookies, redirects and reason phrases of a response head have no effect on httpx or the log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COOKIES = {"values": b"a=b;" * 22_000, "lists": b"a=b," * 22_000}
 
 
 @pytest.mark.parametrize("cookies", COOKIES)
-async def test_cookies_are_not_even_read(connect: Connect, cookies: str) -> None:
+async def test_cookies_do_not_block_the_event_loop(connect: Connect, cookies: str) -> None:
     named = b"Set-Cookie: a=b\r\nSet-Cookie2: %b" % COOKIES[cookies]
     head = b"HTTP/1.1 200 OK\r\n%b\r\nContent-Length: %d\r\n\r\n" % (named, len(SAID))
     with raw(lambda: [head, SAID]) as url:
@@ -47,9 +47,7 @@ async def test_cookies_are_not_even_read(connect: Connect, cookies: str) -> None
         (b"", "without an address"),
     ],
 )
-async def test_a_redirect_is_refused_whatever_it_names(
-    connect: Connect, status: int, location: bytes, words: str
-) -> None:
+async def test_redirect_to_any_location_is_refused(connect: Connect, status: int, location: bytes, words: str) -> None:
     head = b"HTTP/1.1 %d Moved\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % (status, location)
     with raw(lambda: [head]) as url:
         service = connect(url, key=KEY)
@@ -65,14 +63,14 @@ async def test_a_redirect_is_refused_whatever_it_names(
     assert found.error == type(found.error)(code=error.code, message=error.message)
 
 
-async def test_a_redirect_without_an_address_is_refused(connect: Connect) -> None:
+async def test_redirect_without_location_is_refused(connect: Connect) -> None:
     with raw(lambda: [b"HTTP/1.1 304 Not Modified\r\n\r\n"]) as url:
         _, error = await read(connect(url))
     assert error is not None
     assert "without an address" in error.message
 
 
-async def test_a_head_is_not_logged(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+async def test_key_in_response_head_is_not_logged(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     head = f"HTTP/1.1 401 No {KEY}\r\nX-Key: {KEY}\r\nLocation: {KEY}\r\nContent-Length: 0\r\n\r\n".encode()
     with raw(lambda: [head]) as url:

@@ -1,4 +1,4 @@
-"""What a service says beside its answer is bounded, holds no key, and takes no answer with it."""
+"""Fields beside the text of an answer are bounded, hold no key, and do not affect the text."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ SHOWN: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("form", SHOWN)
 @pytest.mark.parametrize("format", FORMATS)
-async def test_a_key_in_a_field_is_not_kept(
+async def test_key_in_any_field_is_redacted(
     provider: ScriptedProvider, connect: Connect, caplog: pytest.LogCaptureFixture, format: str, form: str
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -129,7 +129,7 @@ async def test_a_key_in_a_field_is_not_kept(
 @pytest.mark.parametrize(
     "word", ["stop", {"reason": "stop"}, ["stop"], 5, True, "x" * 1_000_000, "<b>", "a\nb", "other"]
 )
-async def test_any_finish_reason_becomes_a_known_word(
+async def test_any_finish_reason_becomes_a_known_value(
     provider: ScriptedProvider, connect: Connect, format: str, word: Any
 ) -> None:
     serve(provider, format, FORMATS[format](word, "call", "https://x.example/", ""))
@@ -140,7 +140,7 @@ async def test_any_finish_reason_becomes_a_known_word(
 
 
 @pytest.mark.parametrize("format", FORMATS)
-async def test_long_fields_are_cut_and_a_long_address_is_left_out(
+async def test_long_fields_are_cut_and_long_url_is_dropped(
     provider: ScriptedProvider, connect: Connect, format: str
 ) -> None:
     long = "x" * 1_000_000
@@ -158,7 +158,7 @@ def part(part: dict[str, Any]) -> Iterable[bytes]:
     return bare({"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]})
 
 
-async def test_words_of_a_service_in_the_text_hold_no_key(provider: ScriptedProvider, connect: Connect) -> None:
+async def test_key_in_message_of_service_is_redacted_from_text(provider: ScriptedProvider, connect: Connect) -> None:
     told = f"Blocked for {KEY}"
     refused = {"stop_reason": "refusal", "stop_details": {"explanation": told}}
     cases: list[tuple[str, Iterable[bytes]]] = [
@@ -178,14 +178,14 @@ async def test_words_of_a_service_in_the_text_hold_no_key(provider: ScriptedProv
         assert KEY.lower() not in str(said).lower()
 
 
-async def test_a_name_of_a_model_is_listed_only_as_it_is(provider: ScriptedProvider, connect: Connect) -> None:
+async def test_invalid_or_secret_model_names_are_not_listed(provider: ScriptedProvider, connect: Connect) -> None:
     names = ["fine", KEY, f"a/{KEY.upper()}", "x" * 1_000_000, "two\nlines", "nul\0"]
     provider.listing = refusal(200, {"data": [{"id": name} for name in names]})
     status = await connect(key=KEY).status()
     assert (status.models, status.error) == (("puppet/fine",), None)
 
 
-async def test_a_list_of_models_has_an_end(provider: ScriptedProvider, connect: Connect) -> None:
+async def test_model_list_is_bounded(provider: ScriptedProvider, connect: Connect) -> None:
     provider.listing = refusal(200, {"data": [{"id": f"model-{number}"} for number in range(100_000)]})
     async with Strain() as strain:
         status = await connect(key=KEY).status()
@@ -193,7 +193,7 @@ async def test_a_list_of_models_has_an_end(provider: ScriptedProvider, connect: 
     assert strain.longest < MOST_BLOCK
 
 
-async def test_the_reason_of_a_status_is_not_logged(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+async def test_key_in_status_reason_is_not_logged(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     answers = f"HTTP/1.1 401 No {KEY}\r\n\r\n".encode()
     with raw(lambda: [answers]) as url:
@@ -205,7 +205,7 @@ async def test_the_reason_of_a_status_is_not_logged(connect: Connect, caplog: py
 
 
 @pytest.mark.parametrize("at_once", [1_000_000, 1_000])
-async def test_of_many_sources_the_first_are_kept(provider: ScriptedProvider, connect: Connect, at_once: int) -> None:
+async def test_first_citations_of_many_are_kept(provider: ScriptedProvider, connect: Connect, at_once: int) -> None:
     urls = [f"https://x.example/{number}" for number in range(300_000 if at_once > 1000 else 30_000)]
     chunks = [{"choices": [], "citations": urls[at : at + at_once]} for at in range(0, len(urls), at_once)]
     last = {"choices": [{"delta": {"content": "Hello"}, "finish_reason": "stop"}]}
@@ -239,9 +239,7 @@ MANY_CALLS: dict[str, Callable[[], Iterable[bytes]]] = {
 
 
 @pytest.mark.parametrize("format", MANY_CALLS)
-async def test_an_answer_that_asks_for_tools_without_end_fails(
-    provider: ScriptedProvider, connect: Connect, format: str
-) -> None:
+async def test_answer_with_too_many_tool_calls_fails(provider: ScriptedProvider, connect: Connect, format: str) -> None:
     serve(provider, format, [b"".join(MANY_CALLS[format]())])
     said, error = await read(connect(format=format))
     assert error is not None
@@ -250,7 +248,7 @@ async def test_an_answer_that_asks_for_tools_without_end_fails(
 
 
 @pytest.mark.parametrize("format", ["chat_completions", "messages"])
-async def test_arguments_without_end_fail(
+async def test_endless_tool_call_arguments_fail(
     provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch, format: str
 ) -> None:
     monkeypatch.setattr(tool_calls, "MAX_ARGUMENTS", 2_000_000)
@@ -273,7 +271,7 @@ async def test_arguments_without_end_fail(
 
 
 @pytest.mark.parametrize("number", ["-1", "1e308", "1e15", str(2**70), "1" * 1000, "[]", "{}", '"5"', "true", "null"])
-async def test_a_figure_that_cannot_be_meant_is_none(provider: ScriptedProvider, connect: Connect, number: str) -> None:
+async def test_invalid_usage_number_is_dropped(provider: ScriptedProvider, connect: Connect, number: str) -> None:
     usage = f'{{"prompt_tokens": {number}, "completion_tokens": 3, "cost": {number}}}'
     data = f'data: {{"choices": [{{"delta": {{"content": "Hello"}}, "finish_reason": "stop"}}], "usage": {usage}}}\n\n'
     provider.scripts["one"] = replay(data.encode())
@@ -282,7 +280,7 @@ async def test_a_figure_that_cannot_be_meant_is_none(provider: ScriptedProvider,
     assert [(found.input_tokens, found.output_tokens, found.cost) for found in of(said, Usage)] == [(None, 3, None)]
 
 
-async def test_sums_of_figures_can_be_added_up(provider: ScriptedProvider, connect: Connect) -> None:
+async def test_sum_of_largest_usage_fits_the_database(provider: ScriptedProvider, connect: Connect) -> None:
     most = MAX_COUNT - 1
     counts = dict.fromkeys(("input_tokens", "output_tokens", "cache_read_input_tokens"), most)
     end = {"type": "message_delta", "usage": counts, "delta": {"stop_reason": "end_turn"}}
@@ -307,7 +305,9 @@ PAGES = {
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_no_page_takes_long_to_be_read(provider: ScriptedProvider, connect: Connect, page: str) -> None:
+async def test_html_error_page_does_not_block_the_event_loop(
+    provider: ScriptedProvider, connect: Connect, page: str
+) -> None:
     provider.scripts["one"] = refusal(403, PAGES[page], {"Content-Type": "text/html"})
     service = connect(key=KEY)
     async with Strain() as strain:
@@ -318,14 +318,16 @@ async def test_no_page_takes_long_to_be_read(provider: ScriptedProvider, connect
     assert strain.longest < MOST_BLOCK
 
 
-def test_scripts_and_styles_of_a_page_are_no_words() -> None:
+def test_scripts_and_styles_are_removed_from_error_page() -> None:
     page = b"<html><SCRIPT>a</SCRIPT >Not <style\n>b</style>here<br/>. 1 < 2 <script>c"
     error = ErrorBuilder("puppet").response_error(404, {}, page)
     assert error.message.endswith("Not here . 1 < 2")
 
 
 @pytest.mark.parametrize("asked", ["1e300", "9" * 400, "-5", "nan", "inf", "Fri, 31 Dec 9999 23:59:59 GMT", "\u0661"])
-async def test_a_delay_that_cannot_be_meant_is_none(provider: ScriptedProvider, connect: Connect, asked: str) -> None:
+async def test_invalid_retry_after_is_dropped_or_bounded(
+    provider: ScriptedProvider, connect: Connect, asked: str
+) -> None:
     provider.scripts["one"] = refusal(429, "", {"Retry-After": asked.encode("latin-1", "ignore").decode("latin-1")})
     _, error = await read(connect(), job())
     assert error is not None
@@ -333,7 +335,7 @@ async def test_a_delay_that_cannot_be_meant_is_none(provider: ScriptedProvider, 
     assert error.retry_after is None or 0 <= error.retry_after < 1e12
 
 
-async def test_a_path_of_an_argument_makes_no_more_than_it_is_long(
+async def test_sparse_argument_paths_are_refused_in_bounded_memory(
     provider: ScriptedProvider, connect: Connect
 ) -> None:
     # 300 bytes ask for half a million places; a hundred of them took 500 MB.

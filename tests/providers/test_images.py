@@ -1,4 +1,4 @@
-"""Images in answers, in all five formats: each is said once, and none takes the answer away."""
+"""Images in answers of all five formats: each is yielded once, and none affects the text."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def shown(said: list[ProviderEvent]) -> list[ImageData]:
 
 WAYS = {
     "delta": (ChatDecoder, chat({"content": "", "images": [image(URL)]})),
-    "delta, its name only": (ChatDecoder, chat({"images": [{"image_url": URL}]})),
+    "delta, URL as string": (ChatDecoder, chat({"images": [{"image_url": URL}]})),
     "an object in place of a list": (ChatDecoder, chat({"images": image(URL)})),
     "last message": (ChatDecoder, chat({"content": "Here."}, message={"content": "Here.", "images": [image(URL)]})),
     "both": (ChatDecoder, chat({"images": [image(URL)]}, message={"content": "", "images": [image(URL)]})),
@@ -87,7 +87,7 @@ WAYS = {
     "base64 alone": (ChatDecoder, chat({"images": [{"b64_json": PNG}]})),
     "Gemini": (GeminiDecoder, gemini({"inlineData": {"mimeType": "image/png", "data": PNG}})),
     "Gemini, no label": (GeminiDecoder, gemini({"inlineData": {"data": PNG}})),
-    "Gemini, label of no type": (GeminiDecoder, gemini({"inlineData": {"mimeType": 5, "data": PNG}})),
+    "Gemini, invalid label": (GeminiDecoder, gemini({"inlineData": {"mimeType": 5, "data": PNG}})),
     "Responses": (ResponsesDecoder, responses(drawn(PNG, output_format="png"))),
     "Responses, no id": (ResponsesDecoder, responses(drawn(PNG, id=None))),
     "Responses, not repeated": (ResponsesDecoder, responses(drawn(PNG), whole=False)),
@@ -99,7 +99,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_image_is_said_once_with_its_data(way: str) -> None:
+def test_image_is_yielded_once_with_its_data(way: str) -> None:
     decoder, stream = WAYS[way]
     assert shown(decoded(decoder, stream)) == [ImageData(data=PNG)]
     assert shown(decoded(decoder, one_by_one(b"".join(stream)))) == [ImageData(data=PNG)]
@@ -107,7 +107,7 @@ def test_an_image_is_said_once_with_its_data(way: str) -> None:
 
 @pytest.mark.parametrize("data", [None, "", 5, 1.5, True, [], {}, [PNG], {"x": PNG}])
 @pytest.mark.parametrize("way", ["chat", "chat part", "Gemini", "Responses", "Messages"])
-def test_an_image_without_readable_data_is_said_without_it(way: str, data: Any) -> None:
+def test_unreadable_image_is_yielded_without_data(way: str, data: Any) -> None:
     decoder, stream = {
         "chat": (ChatDecoder, chat({"images": [image(data)]})),
         "chat part": (ChatDecoder, chat({"content": [image(data)]})),
@@ -119,19 +119,19 @@ def test_an_image_without_readable_data_is_said_without_it(way: str, data: Any) 
 
 
 @pytest.mark.parametrize("images", [None, [], [None], {}, ""])
-def test_no_image_is_no_image(images: Any) -> None:
+def test_empty_images_field_yields_no_image(images: Any) -> None:
     assert shown(decoded(ChatDecoder, chat({"content": "x", "images": images}))) == []
     assert shown(decoded(OllamaDecoder, ollama(images if images != {} else None))) == []
 
 
 @pytest.mark.parametrize("images", [5, [5], [[]], True, "x", {"image_url": None}])
-def test_what_is_no_image_takes_nothing_from_the_text(images: Any) -> None:
+def test_malformed_image_does_not_affect_text(images: Any) -> None:
     said = decoded(ChatDecoder, chat({"content": "Here."}, {"images": images}))
     assert Delta(channel="text", text="Here.") in said
     assert len(shown(said)) == 1
 
 
-def test_an_address_is_said_as_one() -> None:
+def test_image_url_is_yielded_as_url() -> None:
     for decoder, stream in (
         (ChatDecoder, chat({"images": [image(ADDRESS)]})),
         (GeminiDecoder, gemini({"fileData": {"mimeType": "image/png", "fileUri": ADDRESS}})),
@@ -152,13 +152,13 @@ def test_images_keep_their_place_in_the_text() -> None:
     ]
 
 
-def test_previews_of_an_image_are_not_images() -> None:
+def test_image_previews_are_ignored() -> None:
     preview = {"type": "response.image_generation_call.partial_image", "item_id": "ig_1", "partial_image_b64": JPEG}
     stream = [*named(preview), *responses(drawn(PNG))]
     assert shown(decoded(ResponsesDecoder, stream)) == [ImageData(data=PNG)]
 
 
-def test_drafts_of_an_image_are_reasoning() -> None:
+def test_image_draft_becomes_reasoning() -> None:
     draft = {"inlineData": {"mimeType": "image/png", "data": JPEG}, "thought": True}
     said = decoded(GeminiDecoder, gemini(draft, {"inlineData": {"mimeType": "image/png", "data": PNG}}))
     assert shown(said) == [ImageData(data=PNG)]
@@ -166,7 +166,7 @@ def test_drafts_of_an_image_are_reasoning() -> None:
     assert (said[0].channel, "draft of an image" in said[0].text) == ("reasoning", True)
 
 
-def test_behind_a_token_an_image_is_not_said_again() -> None:
+def test_resumed_stream_does_not_repeat_image() -> None:
     first = ResponsesDecoder(ERRORS)
     created = {"type": "response.created", "sequence_number": 0, "response": {"id": "resp_1", "background": True}}
     item = {"type": "response.output_item.done", "sequence_number": 1, "item": drawn(PNG)}
@@ -183,7 +183,7 @@ def test_behind_a_token_an_image_is_not_said_again() -> None:
     assert [each for each in said if isinstance(each, ImageData)] == [ImageData(data=JPEG)]
 
 
-def test_addresses_are_redacted_and_bounded() -> None:
+def test_image_urls_are_redacted_and_bounded() -> None:
     screen = Sanitizer("demo", ErrorBuilder("demo", model="m", secrets=("sk-secret-key-0123456789",)))
     secret = ImageData(url="https://pictures.example/?key=sk-secret-key-0123456789&n=1")
     long = ImageData(url="https://pictures.example/" + "x" * URL_LENGTH)
@@ -193,7 +193,7 @@ def test_addresses_are_redacted_and_bounded() -> None:
 
 
 class TestLargeEvents:
-    """The base64 of an image has a limit of its own."""
+    """The base64 data of an image has its own limit."""
 
     MB = 1_000_000
 
@@ -208,7 +208,7 @@ class TestLargeEvents:
         "before", ['{"url":"data:image/png;base64,', '{"result": "', '{"images":["', '{"data" : "']
     )
     @pytest.mark.parametrize("piece", [1000, 8192, 10**9])
-    def test_an_image_may_be_larger_than_any_other_event(self, before: str, piece: int) -> None:
+    def test_image_may_exceed_the_event_limit(self, before: str, piece: int) -> None:
         body = f'data: {before}{"iVBOR/" * 500_000}"}}\n\n'.encode()
         (event,) = self.parsed(body, piece, max_event_bytes=self.MB)
         assert event.data == body.decode()[6:-2]
@@ -219,18 +219,18 @@ class TestLargeEvents:
         with pytest.raises(Exception, match="more than 1000000 bytes"):
             self.parsed(f'data: {before}{"iVBOR/" * 500_000}"}}\n\n'.encode(), max_event_bytes=self.MB)
 
-    def test_what_is_not_of_the_image_counts(self) -> None:
+    def test_text_beside_image_counts_toward_event_limit(self) -> None:
         body = f'data: {{"data":"{"iVBOR/" * 500_000}","more":"{"no picture " * 100_000}"}}\n\n'
         with pytest.raises(Exception, match="more than 1000000 bytes"):
             self.parsed(body.encode(), max_event_bytes=self.MB)
 
-    def test_the_limit_is_of_each_event(self) -> None:
+    def test_image_limit_applies_to_each_event(self) -> None:
         event = f'data: {{"data":"{"iVBOR/" * 300_000}"}}\n\n'.encode()
         events = self.parsed(event * 3, max_event_bytes=self.MB, max_image_bytes=2 * self.MB)
         assert [each.is_cut for each in events] == [False] * 3
 
     @pytest.mark.parametrize("escaped", [False, True])
-    def test_beyond_its_limit_the_rest_of_an_image_is_left_out(self, escaped: bool) -> None:
+    def test_image_beyond_its_limit_is_cut(self, escaped: bool) -> None:
         data = ("iVBOR\\/" if escaped else "iVBOR/") * 1_000_000
         body = f'data: {{"data":"{data}","after":"all"}}\n\ndata: {{"next":1}}\n\n'.encode()
         event, following = self.parsed(body, max_event_bytes=self.MB, max_image_bytes=2 * self.MB)
@@ -241,7 +241,7 @@ class TestLargeEvents:
         assert event.is_cut
         assert (following.data, following.is_cut) == ('{"next":1}', False)
 
-    def test_an_image_that_was_cut_takes_nothing_from_the_answer(self) -> None:
+    def test_cut_image_does_not_affect_text(self) -> None:
         data = "iVBORw0K" * (7_000_000)  # 56 MB
         said = decoded(ChatDecoder, chat({"content": "Here:"}, {"images": [image(URL + data)]}, {"content": "Enjoy."}))
         assert said[:-1] == [
@@ -250,7 +250,7 @@ class TestLargeEvents:
             Delta(channel="text", text="Enjoy."),
         ]
 
-    def test_a_text_that_was_cut_does_not_pass_for_whole(self) -> None:
+    def test_cut_text_fails_as_event_too_large(self) -> None:
         part = {"type": "text", "data": "", "text": "iVBORw0K" * 7_000_000}
         stream = json.dumps({"choices": [{"delta": {"content": [part]}}]}, separators=(",", ":")).encode()
         stream = stream.replace(b'"data":"","text"', b'"text"').replace(b'"text":"iVBOR', b'"text":"data:;base64,iVBOR')
@@ -259,7 +259,7 @@ class TestLargeEvents:
         assert error.code == "event_too_large"
         assert not [item for item in said if isinstance(item, Delta)]
 
-    def test_a_document_with_a_large_image_is_read(self) -> None:
+    def test_document_with_large_image_is_decoded(self) -> None:
         data = URL + "iVBORw0K" * (MAX_EVENT_BYTES // 8)
         said = decoded(ChatDecoder, whole_chat({"content": 'Here: [{\\"', "images": [image(data)]}))
         assert [sample.data for sample in shown(said)] == [data.partition(",")[2]]

@@ -1,4 +1,4 @@
-"""Streams that are not quite what their format says, in all formats: what was paid for is not lost."""
+"""Streams that deviate from their format, in all formats: text that was paid for is not lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXT = "".join(WORDS)
 
 
 class Form(msgspec.Struct):
-    """How a format answers."""
+    """The events of an answer in a format."""
 
     say: Callable[[str], dict[str, Any]]
     end: list[dict[str, Any]]
@@ -118,7 +118,7 @@ def assert_whole(name: str, *pieces: bytes, words: str = TEXT) -> None:
     assert (text(said), said[-1]) == (words, Completed(at=0.0, finish_reason="stop"))
 
 
-def test_all_formats_are_here() -> None:
+def test_every_format_decodes_its_sample_stream() -> None:
     assert FORMS.keys() == FORMATS.keys()
     for name, form in FORMS.items():
         assert_whole(name, form.stream())
@@ -129,12 +129,12 @@ def test_all_formats_are_here() -> None:
 
 @every_format
 @pytest.mark.parametrize("rest", [b"", b"\n", b"\r\n", b"\r"])
-def test_the_last_event_needs_no_line_end(name: str, rest: bytes) -> None:
+def test_last_event_needs_no_line_end(name: str, rest: bytes) -> None:
     assert_whole(name, FORMS[name].stream().rstrip(b"\n") + rest)
 
 
 @every_format
-def test_half_an_event_is_no_end(name: str) -> None:
+def test_incomplete_end_event_is_truncated(name: str) -> None:
     stream = FORMS[name].stream().rstrip(b"\n")
     end = FORMS[name].frame(*FORMS[name].end).rstrip(b"\n")
     for place in range(1, len(end)):
@@ -145,7 +145,7 @@ def test_half_an_event_is_no_end(name: str) -> None:
 
 @every_format
 @pytest.mark.parametrize("late", [{"error": {"message": OVERLOADED, "code": 503}}, b"{oops", b"\xff", {"say": "late"}])
-def test_nothing_takes_a_whole_answer_away(name: str, late: Any) -> None:
+def test_data_after_the_end_is_ignored(name: str, late: Any) -> None:
     form = FORMS[name]
     assert_whole(name, form.stream() + form.frame(late))
     assert_whole(name, form.stream(), form.frame(late))
@@ -159,7 +159,7 @@ def test_nothing_takes_a_whole_answer_away(name: str, late: Any) -> None:
         {"choices": [{"delta": {"content": "well."}}], "finish_reason": "stop"},
     ],
 )
-def test_the_end_has_several_names(last: dict[str, Any]) -> None:
+def test_finish_reason_is_found_in_misplaced_fields(last: dict[str, Any]) -> None:
     form = FORMS["chat_completions"]
     assert_whole("chat_completions", form.frame(form.say("All "), last))
 
@@ -171,25 +171,25 @@ def test_the_end_has_several_names(last: dict[str, Any]) -> None:
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("before", [b"", b"\n\n", b"  ", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("after", [b"", b"\n\n", b"\n\ndata: [DONE]\n\n"])
-def test_a_whole_answer_instead_of_a_stream(name: str, indent: int | None, before: bytes, after: bytes) -> None:
+def test_json_document_is_read_as_answer(name: str, indent: int | None, before: bytes, after: bytes) -> None:
     document = json.dumps(FORMS[name].whole(TEXT), indent=indent).encode()
     assert_whole(name, before + document + after)
     assert_whole(name, *(bytes([byte]) for byte in before + document + after))
 
 
 @every_format
-def test_a_whole_answer_as_an_event(name: str) -> None:
+def test_json_document_in_event_is_read_as_answer(name: str) -> None:
     assert_whole(name, b"data: " + json.dumps(FORMS[name].whole(TEXT)).encode() + b"\n\n")
 
 
 @every_format
 @pytest.mark.parametrize("lines", [True, False])
-def test_either_framing_is_read(name: str, lines: bool) -> None:
+def test_sse_and_ndjson_framing_are_both_read(name: str, lines: bool) -> None:
     assert_whole(name, msgspec.structs.replace(FORMS[name], lines=lines).stream())
 
 
 @every_format
-def test_events_in_a_list(name: str) -> None:
+def test_json_list_of_events_is_read(name: str) -> None:
     form = FORMS[name]
     events = [*form.begin, *map(form.say, WORDS), *form.end]
     for indent in (None, 1):
@@ -197,7 +197,7 @@ def test_events_in_a_list(name: str) -> None:
 
 
 @every_format
-def test_a_login_page_is_no_stream(name: str) -> None:
+def test_login_page_is_malformed(name: str) -> None:
     said, error = heard(name, b"<!DOCTYPE html>\n<html><title>Sign in</title>\n")
     assert error is not None
     assert (said, error.code, "Sign in" in error.message or "DOCTYPE" in error.message) == (
@@ -208,7 +208,7 @@ def test_a_login_page_is_no_stream(name: str) -> None:
 
 
 @every_format
-def test_an_answer_of_no_bytes_may_be_asked_for_again(name: str) -> None:
+def test_only_empty_body_is_transient(name: str) -> None:
     for body, transient in ((b"", True), (b"\n", False), (b"x", False)):
         _, error = heard(name, body)
         assert error is not None
@@ -234,7 +234,7 @@ def test_an_answer_of_no_bytes_may_be_asked_for_again(name: str) -> None:
         b'{"type":"keepalive","sequence_number":1}',
     ],
 )
-def test_a_heartbeat_says_nothing(name: str, beat: bytes) -> None:
+def test_heartbeats_yield_no_events(name: str, beat: bytes) -> None:
     form = FORMS[name]
     for framing in (form.frame(beat), b"event: ping\n" + b"data: " + beat + b"\n\n", b": ping\n\n"):
         first, second = map(form.say, WORDS)
@@ -257,7 +257,7 @@ def test_a_heartbeat_says_nothing(name: str, beat: bytes) -> None:
     ],
 )
 @pytest.mark.parametrize("began", [True, False])
-def test_an_error_is_heard_in_any_shape(name: str, report: Any, began: bool) -> None:
+def test_error_of_any_shape_is_recognized(name: str, report: Any, began: bool) -> None:
     form = FORMS[name]
     begin = form.frame(*form.begin, form.say("All ")) if began else b""
     shapes = [form.frame(report), json.dumps(report, indent=2).encode(), json.dumps(report).encode() + b"\n\n"]
@@ -276,7 +276,7 @@ def test_an_error_is_heard_in_any_shape(name: str, report: Any, began: bool) -> 
 
 
 @every_format
-def test_a_character_cut_in_two_is_one(name: str) -> None:
+def test_split_surrogate_pairs_are_joined(name: str) -> None:
     form = FORMS[name]
 
     def stream(*words: str) -> bytes:
@@ -292,7 +292,7 @@ def test_a_character_cut_in_two_is_one(name: str) -> None:
         )
 
 
-def test_a_call_has_no_halves() -> None:
+def test_surrogates_in_tool_call_are_joined_or_replaced() -> None:
     def call(arguments: str, **more: Any) -> dict[str, Any]:
         return {"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": arguments} | more}]}}]}
 
@@ -316,7 +316,7 @@ def put(event: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
 
 
 @every_format
-def test_no_field_that_is_not_needed_takes_text_away(name: str) -> None:
+def test_odd_unneeded_fields_do_not_affect_text(name: str) -> None:
     form = FORMS[name]
     for place in form.unneeded:
         for odd in ODD:
@@ -329,7 +329,7 @@ def test_no_field_that_is_not_needed_takes_text_away(name: str) -> None:
 
 
 @every_format
-def test_what_follows_many_odd_events_is_read_as_well(name: str) -> None:
+def test_text_among_many_odd_events_is_read(name: str) -> None:
     form = FORMS[name]
     place = next(place for place in form.unneeded if not place.endswith(("finish_reason", "done_reason")))
     odd = [put(form.say(word), place, [{}]) for word in "abcdefghijklmnop"]
@@ -340,7 +340,7 @@ def test_what_follows_many_odd_events_is_read_as_well(name: str) -> None:
 
 
 @every_format
-def test_numbers_that_json_does_not_have(name: str) -> None:
+def test_non_json_numbers_are_accepted(name: str) -> None:
     form = FORMS[name]
     for number in ("NaN", "-Infinity", "Infinity", "nan", "-inf", "1e999", "1" * 5000):
         event = json.dumps(form.say("All ") | {"extra": {"a": "@"}}).replace('"@"', number).encode()
@@ -362,7 +362,7 @@ def test_numbers_that_json_does_not_have(name: str) -> None:
         ("ollama", {"message": "x"}),
     ],
 )
-def test_text_that_cannot_be_read_is_not_lost_in_silence(name: str, event: Any) -> None:
+def test_unreadable_text_is_malformed(name: str, event: Any) -> None:
     form = FORMS[name]
     said, error = heard(name, form.frame(*form.begin, form.say("All "), event, *form.end))
     assert error is not None
@@ -379,7 +379,7 @@ def choice(index: int | None, words: str, finish: str | None = None) -> dict[str
 @pytest.mark.parametrize(
     "indices", [(0, 1, 2), (1, 2, 3), (1, 1, 1), (-1, -1, 0), (None, 0, 0), (0, None, 0), tuple(range(20))]
 )
-def test_the_pieces_of_one_answer_are_numbered(indices: tuple[int | None, ...]) -> None:
+def test_numbered_pieces_form_one_answer(indices: tuple[int | None, ...]) -> None:
     events = [choice(index, f"{number} ") for number, index in enumerate(indices[:-1])]
     words = "".join(f"{number} " for number in range(len(indices) - 1)) + "end"
     assert_whole(
@@ -387,7 +387,7 @@ def test_the_pieces_of_one_answer_are_numbered(indices: tuple[int | None, ...]) 
     )
 
 
-def test_of_several_answers_the_first_is_read() -> None:
+def test_only_choice_zero_of_several_is_read() -> None:
     frame = FORMS["chat_completions"].frame
     for order in ((0, 1, 0, 1), (0, 0, 1, 1), (1, 0, 1, 0)):
         spoken = {0: iter(["All ", "well."]), 1: iter(["No.", "Never."])}
@@ -403,7 +403,7 @@ UNNEEDED |= {"service_tier", "item_id", "modelVersion", "responseId", "safetyRat
 
 
 @pytest.mark.parametrize("folder", ["chat-completions", "openai-responses", "anthropic-messages", "google-gemini"])
-def test_a_recording_with_a_random_unneeded_value_in_each_event(folder: str) -> None:
+def test_recording_with_odd_unneeded_values_decodes_the_same(folder: str) -> None:
     name = {"openai-responses": "responses", "anthropic-messages": "messages", "google-gemini": "gemini"}.get(
         folder, "chat_completions"
     )
@@ -425,7 +425,7 @@ def spoil(event: Any, chance: random.Random) -> None:
     event[name] = chance.choice(ODD)
 
 
-def test_done_is_the_end_where_the_provider_says_so() -> None:
+def test_done_ends_stream_only_if_configured() -> None:
     form = FORMS["chat_completions"]
     for done_is_end in (True, False):
         decoder = format_of("chat_completions", "plain", done_is_end=done_is_end).decoder(ERRORS)

@@ -1,4 +1,4 @@
-"""Files, recordings, marks for the cache and tools in the requests of each format; the vendors' own types take them."""
+"""Files, audio, cache control and tools in requests of each format, validated by the types of the SDKs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def user(*parts: Any) -> Message:
 
 
 def plain(value: Any) -> Any:
-    """A validated value; the SDKs' types validate lists while they are read."""
+    """Return a validated value as plain data; the types of the SDKs validate lists while they are read."""
     if isinstance(value, dict):
         return {name: plain(each) for name, each in value.items()}
     if isinstance(value, str | int | float | bool | None):
@@ -53,14 +53,14 @@ def plain(value: Any) -> Any:
 
 
 def assert_known(type_: Any, values: list[Any]) -> None:
-    """The SDK's type takes the values, and drops no field of them as unknown."""
+    """Assert that the type of the SDK accepts the values and drops no field as unknown."""
     adapter = TypeAdapter(type_)  # lists of what it returns are validated by it when they are read
     for value in values:
         assert plain(adapter.validate_python(value)) == value
 
 
 class TestFiles:
-    def test_chat_completions(self) -> None:
+    def test_files_are_encoded_for_chat_completions(self) -> None:
         first, *_ = sent = body("chat_completions", user(PDF, CSV, WAV, MP3, WORDS))["messages"]
         assert first["content"] == [
             {"type": "file", "file": {"filename": "report.pdf", "file_data": PDF_URL}},
@@ -71,7 +71,7 @@ class TestFiles:
         ]
         assert_known(ChatCompletionMessageParam, sent)
 
-    def test_responses(self) -> None:
+    def test_files_are_encoded_for_responses(self) -> None:
         first, *_ = sent = body("responses", user(PDF, CSV, WORDS))["input"]
         assert first["content"] == [
             {"type": "input_file", "filename": "report.pdf", "file_data": PDF_URL},
@@ -80,7 +80,7 @@ class TestFiles:
         ]
         assert_known(ResponseInputItemParam, sent)
 
-    def test_messages(self) -> None:
+    def test_files_are_encoded_for_messages(self) -> None:
         first, *_ = sent = body("messages", user(PDF, CSV, WORDS))["messages"]
         assert first["content"] == [
             {
@@ -97,7 +97,7 @@ class TestFiles:
         ]
         assert_known(MessageParam, sent)
 
-    def test_gemini(self) -> None:
+    def test_files_are_encoded_for_gemini(self) -> None:
         assert body("gemini", user(PDF, CSV, WAV, MP3, WORDS))["contents"][0]["parts"] == [
             {"inlineData": {"mimeType": "application/pdf", "data": PDF_DATA}},
             {"text": CSV_TEXT},
@@ -106,13 +106,13 @@ class TestFiles:
             {"text": "What is this?"},
         ]
 
-    def test_ollama(self) -> None:
+    def test_files_are_encoded_for_ollama(self) -> None:
         assert body("ollama", user(CSV, WORDS))["messages"][0] == {
             "role": "user",
             "content": f"{CSV_TEXT}\n\nWhat is this?",
         }
 
-    def test_services_that_name_them_otherwise(self) -> None:
+    def test_files_are_encoded_for_mistral_and_perplexity(self) -> None:
         (pdf, audio) = body("chat_completions", user(PDF, WAV), dialect="mistral")["messages"][0]["content"]
         assert pdf == {"type": "document_url", "document_url": PDF_URL, "document_name": "report.pdf"}
         assert audio == {"type": "input_audio", "input_audio": WAV_DATA}
@@ -120,11 +120,11 @@ class TestFiles:
         assert pdf == {"type": "file_url", "file_url": {"url": PDF_DATA}, "file_name": "report.pdf"}
 
     @pytest.mark.parametrize("format", ["chat_completions", "responses"])
-    def test_a_pdf_without_the_ending_gets_it(self, format: str) -> None:
+    def test_pdf_name_gets_its_missing_extension(self, format: str) -> None:
         unnamed = msgspec.structs.replace(PDF, name="report")
         assert '"filename":"report.pdf"' in msgspec.json.encode(body(format, user(unnamed))).decode()
 
-    def test_plugins_get_them_as_chat_completions_has_them(self) -> None:
+    def test_files_reach_plugins_as_chat_completions_parts(self) -> None:
         marked = msgspec.structs.replace(CSV, cache_control=CacheControl(type="ephemeral"))
         assert generator._message(user(PDF, marked))["content"] == [
             {"type": "file", "file": {"filename": "report.pdf", "file_data": PDF_URL}},
@@ -139,7 +139,7 @@ SERVICES = [("chat_completions", dialect) for dialect in DIALECTS] + [
 ]
 
 
-class TestLacking:
+class TestUnsupportedParts:
     @pytest.mark.parametrize(("format", "dialect"), SERVICES)
     def test_each_part_is_sent_or_refused(self, format: str, dialect: DialectName) -> None:
         refused = {
@@ -155,7 +155,7 @@ class TestLacking:
                 body(format, user(part), dialect=dialect)
             assert caught.value.code == "bad_request"
 
-    def test_a_refusal_names_the_part_the_format_and_what_to_do(self) -> None:
+    def test_refusal_names_the_part_the_service_and_an_alternative(self) -> None:
         registry = Registry(
             {"local": {"base_url": "http://x.example", "format": "ollama"}, "groq": {}}, environ={}, builtin=True
         )
@@ -179,7 +179,7 @@ HOUR = CacheControl(type="ephemeral", ttl="1h")
 
 
 class TestCacheControl:
-    def test_messages(self) -> None:
+    def test_cache_control_is_sent_to_messages(self) -> None:
         sent = body(
             "messages",
             Message(role="system", content=(TextPart(text="Be brief.", cache_control=HOUR),)),
@@ -194,13 +194,13 @@ class TestCacheControl:
         assert_known(MessageParam, sent["messages"])
         assert_known(TextBlockParam, sent["system"])
 
-    def test_a_result_of_a_tool_may_be_marked(self) -> None:
+    def test_tool_result_keeps_cache_control(self) -> None:
         result = msgspec.structs.replace(TOOLS[2], content=(TextPart(text="x", cache_control=MARK),))
         (block, _) = body("messages", TOOLS[1], result, TOOLS[3])["messages"][1]["content"]
         assert block["cache_control"] == {"type": "ephemeral"}
 
     @pytest.mark.parametrize(("format", "dialect"), SERVICES)
-    def test_other_services_do_not_see_it(self, format: str, dialect: DialectName) -> None:
+    def test_cache_control_is_sent_only_where_supported(self, format: str, dialect: DialectName) -> None:
         marked = TextPart(text="x", cache_control=HOUR)
         asked = body(format, user(marked), Message(role="system", content=(marked,)), dialect=dialect)
         seen = "cache_control" in msgspec.json.encode(asked).decode()
@@ -223,7 +223,7 @@ TOOLS = (
 
 
 class TestTools:
-    def test_chat_completions(self) -> None:
+    def test_tool_turns_are_encoded_for_chat_completions(self) -> None:
         sent = body("chat_completions", *TOOLS)["messages"]
         assert sent[1:4] == [
             {
@@ -248,7 +248,7 @@ class TestTools:
         assert_known(ChatCompletionMessageParam, sent)
         assert generator._message(silent)["content"] == ""
 
-    def test_responses(self) -> None:
+    def test_tool_turns_are_encoded_for_responses(self) -> None:
         sent = body("responses", *TOOLS)["input"]
         assert sent[1:6] == [
             {"role": "assistant", "content": "I look."},
@@ -261,7 +261,7 @@ class TestTools:
         silent = msgspec.structs.replace(TOOLS[1], content="")
         assert body("responses", silent, *TOOLS[2:])["input"][0]["type"] == "function_call"
 
-    def test_messages(self) -> None:
+    def test_tool_turns_are_encoded_for_messages(self) -> None:
         sent = body("messages", *TOOLS)["messages"]
         assert sent[1:3] == [
             {
@@ -282,7 +282,7 @@ class TestTools:
         ]
         assert_known(MessageParam, sent)
 
-    def test_gemini(self) -> None:
+    def test_tool_turns_are_encoded_for_gemini(self) -> None:
         assert body("gemini", *TOOLS, model="gemini-3.8-flash")["contents"][1:3] == [
             {
                 "role": "model",
@@ -304,7 +304,7 @@ class TestTools:
             },
         ]
 
-    def test_gemini_without_signatures_and_ids(self) -> None:
+    def test_tool_turns_for_gemini_2_omit_signatures_and_made_up_ids(self) -> None:
         made_up = FunctionCall(id="call_0", name="weather", arguments="{}")
         history = (
             Message(role="assistant", content="", tool_calls=(made_up,)),
@@ -318,7 +318,7 @@ class TestTools:
             },
         ]
 
-    def test_ollama(self) -> None:
+    def test_tool_turns_are_encoded_for_ollama(self) -> None:
         assert body("ollama", *TOOLS)["messages"][1:4] == [
             {
                 "role": "assistant",
@@ -333,13 +333,13 @@ class TestTools:
         ]
 
     @pytest.mark.parametrize("format", ["messages", "gemini", "ollama"])
-    def test_arguments_that_are_no_object_are_wrapped(self, format: str) -> None:
+    def test_invalid_tool_arguments_are_wrapped(self, format: str) -> None:
         broken = FunctionCall(id="toolu_1", name="weather", arguments='{"city":')
         history = (msgspec.structs.replace(TOOLS[1], tool_calls=(broken,)), TOOLS[2])
         assert '{"INVALID_JSON":"{\\"city\\":"}' in msgspec.json.encode(body(format, *history)).decode()
 
     @pytest.mark.parametrize("format", FORMATS)
-    def test_calls_without_results_stay_behind(self, format: str) -> None:
+    def test_unanswered_tool_calls_are_dropped_and_orphan_results_refused(self, format: str) -> None:
         assert body(format, TOOLS[0], TOOLS[1]) == body(
             format, TOOLS[0], Message(role="assistant", content=TOOLS[1].content)
         )
@@ -349,7 +349,7 @@ class TestTools:
 
 class TestDeveloper:
     @pytest.mark.parametrize("dialect", DIALECTS)
-    def test_chat_completions(self, dialect: DialectName) -> None:
+    def test_developer_role_is_kept_or_becomes_system(self, dialect: DialectName) -> None:
         (told, _) = body("chat_completions", Message(role="developer", content="Be brief."), dialect=dialect)[
             "messages"
         ]
@@ -357,7 +357,7 @@ class TestDeveloper:
         assert told == {"role": "developer" if knows else "system", "content": "Be brief."}
         assert_known(ChatCompletionMessageParam, [told])
 
-    def test_others(self) -> None:
+    def test_developer_message_is_encoded_for_other_formats(self) -> None:
         told = Message(role="developer", content="Be brief.")
         assert body("responses", told)["input"][0] == {"role": "developer", "content": "Be brief."}
         assert_known(ResponseInputItemParam, body("responses", told)["input"])
@@ -366,7 +366,7 @@ class TestDeveloper:
         assert body("ollama", told)["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
-async def test_text_files_count_before_a_prompt_is_sent() -> None:
+async def test_text_files_count_toward_context_window() -> None:
     words = FilePart(media_type="text/plain", name="long.txt", data=b"word " * 1_000_000)
     asked = job("openai/gpt-4o", history=[user(words)])
     length = await certain_overflow(asked, model="gpt-4o", base_url="https://api.openai.com/v1", headers={})

@@ -1,4 +1,4 @@
-"""A key comes from the environment, then the config, then the keyring; no error and no repr ever holds it."""
+"""A key comes from the environment, the config or the keyring, and appears in no error and no repr."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY = "sk-canary-4711"
 
 
 async def sent(provider: ScriptedProvider, environ: dict[str, str], **fields: Any) -> str | ProviderError:
-    """The key that a job goes out with, or how it failed."""
+    """Return the key that is sent with a job, or the error of the job."""
     provider.scripts["one"] = answer("yes")
     keyring = fields.pop("keyring", False)
     config = {"puppet": {"base_url": provider.base_url, **fields}}
@@ -40,7 +40,7 @@ def missing(outcome: str | ProviderError) -> str:
     return outcome.message
 
 
-async def test_the_first_variable_that_is_set_counts(provider: ScriptedProvider) -> None:
+async def test_key_sources_are_tried_in_order(provider: ScriptedProvider) -> None:
     names = ["ONE_KEY", "OTHER_KEY"]
     assert await sent(provider, {"OTHER_KEY": "b"}, api_key_env=names) == "b"
     assert await sent(provider, {"ONE_KEY": "a", "OTHER_KEY": "b"}, api_key_env=names) == "a"
@@ -50,7 +50,7 @@ async def test_the_first_variable_that_is_set_counts(provider: ScriptedProvider)
     assert await sent(provider, {}) == ""
 
 
-async def test_a_function_is_called_at_each_use_and_never_on_the_loop(provider: ScriptedProvider) -> None:
+async def test_key_function_is_called_at_each_use_off_the_loop(provider: ScriptedProvider) -> None:
     threads = []
 
     def rotating() -> str:
@@ -88,12 +88,14 @@ def leaving() -> str:
         (lambda: None, "needs a key"),
     ],
 )
-async def test_a_function_that_has_none(provider: ScriptedProvider, function: Callable[[], Any], words: str) -> None:
+async def test_unusable_key_function_fails_as_missing_key(
+    provider: ScriptedProvider, function: Callable[[], Any], words: str
+) -> None:
     assert words in missing(await sent(provider, {}, api_key=function))
     assert not provider.requests
 
 
-async def test_a_function_that_does_not_return(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hanging_key_function_times_out(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "FUNCTION_SECONDS", 0.05)
     held = threading.Event()
     try:
@@ -102,7 +104,7 @@ async def test_a_function_that_does_not_return(provider: ScriptedProvider, monke
         held.set()
 
 
-async def test_all_ways_are_named(provider: ScriptedProvider) -> None:
+async def test_missing_key_error_names_every_source(provider: ScriptedProvider) -> None:
     words = missing(await sent(provider, {}, api_key_env=["ONE_KEY", "OTHER_KEY"]))
     for way in ("ONE_KEY or OTHER_KEY", "c.BgStreamApp.providers", "api_key", "keyring set jupyter_bgstream puppet"):
         assert way in words
@@ -116,7 +118,7 @@ async def test_all_ways_are_named(provider: ScriptedProvider) -> None:
         ({}, {"api_key": lambda: KEY}, "its api_key in Jupyter's config"),
     ],
 )
-async def test_a_key_that_is_refused_is_to_be_looked_for_where_it_came_from(
+async def test_refused_key_error_names_its_source(
     provider: ScriptedProvider, environ: dict[str, str], fields: dict[str, Any], where: str
 ) -> None:
     provider.scripts["one"] = refusal(401, f"No: {KEY}")
@@ -131,14 +133,14 @@ async def test_a_key_that_is_refused_is_to_be_looked_for_where_it_came_from(
 class TestKeyring:
     @pytest.fixture
     def ring(self, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
-        """A keyring of our own in the place of the package."""
+        """Replace the package keyring by a fake."""
         module = types.ModuleType("keyring")
         module.get_password = lambda service, user: {("jupyter_bgstream", "puppet"): KEY}.get((service, user))  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "keyring", module)
         monkeypatch.setattr(keys, "has_keyring", lambda: True)
         return module
 
-    async def test_it_comes_last_and_only_if_asked_for(
+    async def test_keyring_is_last_and_only_if_enabled(
         self, provider: ScriptedProvider, ring: types.ModuleType
     ) -> None:
         assert await sent(provider, {}, api_key_env="A_KEY", keyring=True) == KEY
@@ -147,7 +149,7 @@ class TestKeyring:
         assert "keyring" in missing(await sent(provider, {}, api_key_env="A_KEY"))
         assert await sent(provider, {}, keyring=True) == ""  # it wants none
 
-    async def test_one_that_fails_or_has_none(
+    async def test_failing_or_empty_keyring_is_reported(
         self, provider: ScriptedProvider, ring: types.ModuleType, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(service: str, user: str) -> str:
@@ -163,13 +165,17 @@ class TestKeyring:
         assert "locked" in missing(await sent(provider, {}, api_key_env="A_KEY", keyring=True))
         held.set()
 
-    async def test_without_the_package(self, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_missing_keyring_package_is_reported(
+        self, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(keys, "has_keyring", lambda: False)
         words = missing(await sent(provider, {}, api_key_env="A_KEY", keyring=True))
         assert "pip install 'jupyter_bgstream[keyring]'" in words
 
 
-async def test_a_header_may_come_from_a_function(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_header_function_is_called_and_validated(
+    provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = iter(["a", "b", f"{KEY}\n", 7])
     assert await sent(provider, {}, headers={"X-Team": lambda: next(made)}) == ""
     assert await sent(provider, {}, headers={"X-Team": lambda: next(made)}) == ""
@@ -183,6 +189,6 @@ async def test_a_header_may_come_from_a_function(provider: ScriptedProvider, mon
     held.set()
 
 
-async def test_the_key_goes_into_the_header_that_the_service_wants(provider: ScriptedProvider) -> None:
+async def test_key_is_sent_in_configured_header(provider: ScriptedProvider) -> None:
     assert await sent(provider, {}, api_key=KEY, key_header="api-key") == ""
     assert provider.requests[-1].headers["api-key"] == KEY

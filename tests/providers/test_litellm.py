@@ -1,4 +1,4 @@
-"""The litellm plug-in against a real HTTP server, where litellm is installed: our own extra for tests leaves it out."""
+"""The litellm plug-in against a real HTTP server, where litellm is installed; the extra for tests omits it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def litellm(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> Prov
     return Registry(environ={"OPENAI_API_KEY": KEY}).resolve("litellm/x")
 
 
-async def test_what_a_notebook_must_not_set_is_refused_before_litellm_is_asked() -> None:
+async def test_unsafe_params_and_models_are_refused() -> None:
     service = GeneratorProvider("litellm", complete, environ={})
     for params in ({"api_base": "http://evil.example"}, {"api_key": "x"}, {"extra_headers": {}}, {"base_url": "x"}):
         _, error = await read(service, job("litellm/openai/one", params=params))
@@ -43,7 +43,7 @@ async def test_what_a_notebook_must_not_set_is_refused_before_litellm_is_asked()
     assert error.code == "bad_request"
 
 
-async def test_a_key_at_the_end_of_a_long_error_is_not_shown_by_half() -> None:
+async def test_key_in_long_error_is_redacted_before_the_cut() -> None:
     async def failing(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
         yield "half "
         raise _error(ValueError("x" * 570 + KEY + "y" * 9000), begun=True)
@@ -55,7 +55,7 @@ async def test_a_key_at_the_end_of_a_long_error_is_not_shown_by_half() -> None:
 
 
 @pytest.mark.parametrize("hidden", [True, False])
-def test_a_missing_import_is_named_and_not_tried_again(hidden: bool) -> None:
+def test_missing_import_is_named_and_permanent(hidden: bool) -> None:
     class APIConnectionError(Exception):  # as litellm calls what it makes of it
         status_code = 500
 
@@ -74,7 +74,7 @@ def test_a_missing_import_is_named_and_not_tried_again(hidden: bool) -> None:
 
 
 @pytest.mark.skipif(find_spec("litellm") is not None, reason="litellm is installed")
-async def test_without_the_package_it_says_how_to_get_it() -> None:
+async def test_missing_package_error_names_the_extra() -> None:
     service = Registry(environ={}).resolve("litellm/openai/one")
     status = await service.status()
     assert not status.configured
@@ -111,7 +111,7 @@ def imported() -> None:
 @needs_litellm
 @pytest.mark.usefixtures("imported")
 class TestWithLitellm:
-    async def test_a_whole_answer(self, provider: ScriptedProvider, litellm: Provider) -> None:
+    async def test_complete_answer_is_decoded(self, provider: ScriptedProvider, litellm: Provider) -> None:
         provider.scripts["one"] = answer("one two three", reasoning="Let me see.", usage=(3, 5))
         said, error = await read(litellm, job("litellm/openai/one", params={"temperature": 0.5}))
         assert error is None
@@ -122,19 +122,21 @@ class TestWithLitellm:
         assert provider.requests[0].json["temperature"] == 0.5
 
     @pytest.mark.parametrize("reason", ["length", "content_filter"])
-    async def test_the_services_own_reason(self, provider: ScriptedProvider, litellm: Provider, reason: str) -> None:
+    async def test_finish_reason_of_service_is_kept(
+        self, provider: ScriptedProvider, litellm: Provider, reason: str
+    ) -> None:
         provider.scripts["one"] = answer("one", finish_reason=reason)
         said, _ = await read(litellm, job("litellm/openai/one"))
         assert [end.finish_reason for end in of(said, Completed)] == [reason]
 
-    async def test_a_mock_response_ends(self, provider: ScriptedProvider, litellm: Provider) -> None:
+    async def test_mock_response_completes(self, provider: ScriptedProvider, litellm: Provider) -> None:
         said, error = await read(litellm, job("litellm/openai/one", params={"mock_response": "Hello there"}))
         assert error is None
         assert text(said) == "Hello there"
         assert [end.finish_reason for end in of(said, Completed)] == ["stop"]
         assert provider.requests == []
 
-    async def test_a_service_whose_package_is_missing(self, litellm: Provider) -> None:
+    async def test_missing_package_of_service_is_named(self, litellm: Provider) -> None:
         if find_spec("google") is not None and find_spec("google.auth") is not None:
             pytest.skip("google-auth is installed")
         _, error = await read(litellm, job("litellm/vertex_ai/gemini-one"))
@@ -143,7 +145,7 @@ class TestWithLitellm:
         assert not error.transient
 
     @pytest.mark.parametrize("done", [True, False])
-    async def test_an_invented_end_is_not_believed(
+    async def test_missing_finish_reason_is_truncated(
         self, provider: ScriptedProvider, litellm: Provider, done: bool
     ) -> None:
         provider.scripts["one"] = answer("one two", finish_reason=None, done=done)
@@ -152,14 +154,14 @@ class TestWithLitellm:
         assert error is not None
         assert error.code == "truncated"
 
-    async def test_a_connection_that_breaks(self, provider: ScriptedProvider, litellm: Provider) -> None:
+    async def test_broken_connection_is_truncated(self, provider: ScriptedProvider, litellm: Provider) -> None:
         provider.scripts["one"] = answer("one two three").first(2, Reset())
         said, error = await read(litellm, job("litellm/openai/one"))
         assert "one two three".startswith(text(said))
         assert error is not None
         assert error.code == "truncated"
 
-    async def test_a_tool_call_comes_whole(self, provider: ScriptedProvider, litellm: Provider) -> None:
+    async def test_tool_call_fragments_are_joined(self, provider: ScriptedProvider, litellm: Provider) -> None:
         first = {"index": 0, "id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"a"'}}
         second = {"index": 0, "function": {"arguments": ": 1}"}}
         provider.scripts["one"] = replay(
@@ -174,7 +176,9 @@ class TestWithLitellm:
         ("status", "code"),
         [(401, "unauthorized"), (404, "model_not_found"), (429, "rate_limited"), (500, "provider_error")],
     )
-    async def test_refusals(self, provider: ScriptedProvider, litellm: Provider, status: int, code: str) -> None:
+    async def test_error_responses_have_codes_and_no_key(
+        self, provider: ScriptedProvider, litellm: Provider, status: int, code: str
+    ) -> None:
         provider.scripts["one"] = refusal(status, {"error": {"message": f"No: {KEY}"}})
         said, error = await read(litellm, job("litellm/openai/one"))
         assert said == []

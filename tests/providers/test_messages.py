@@ -1,4 +1,4 @@
-"""Anthropic's Messages: each request and each kind of event, by hand."""
+"""Anthropic's Messages: each request, and hand-written events of each kind."""
 
 from __future__ import annotations
 
@@ -112,37 +112,37 @@ SAID = [
 
 
 class TestDecoder:
-    def test_every_kind_of_event(self) -> None:
+    def test_every_kind_of_event_is_decoded(self) -> None:
         assert decoded(MessagesDecoder, b"".join(FULL)) == SAID
 
-    def test_byte_by_byte(self) -> None:
+    def test_stream_byte_by_byte_decodes_the_same(self) -> None:
         assert decoded(MessagesDecoder, one_by_one(b"".join(FULL))) == SAID
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_in_random_pieces(self, seed: int) -> None:
+    def test_stream_in_random_pieces_decodes_the_same(self, seed: int) -> None:
         assert decoded(MessagesDecoder, cut_at_random(b"".join(FULL), seed)) == SAID
 
     @settings(deadline=None)
     @given(st.lists(st.integers(0, 1 << 20), max_size=100))
-    def test_in_any_pieces(self, places: list[int]) -> None:
+    def test_stream_in_any_pieces_decodes_the_same(self, places: list[int]) -> None:
         assert decoded(MessagesDecoder, cut(b"".join(FULL), places)) == SAID
 
-    def test_the_type_stands_in_the_data_too(self) -> None:
+    def test_event_type_is_read_from_data(self) -> None:
         bare = [event.partition(b"\n")[2] for event in FULL]
         assert decoded(MessagesDecoder, bare) == SAID
 
-    def test_half_a_tool_call_is_not_shown(self) -> None:
+    def test_incomplete_tool_call_is_dropped(self) -> None:
         said, error = heard(MessagesDecoder, FULL[:-4])
         assert of(said, ToolCall) == []
         assert error is not None
 
-    def test_a_tool_call_without_arguments_has_none(self) -> None:
+    def test_tool_call_without_deltas_takes_its_initial_input(self) -> None:
         for given_input, arguments in (({}, "{}"), ({"at": 2}, '{"at":2}'), (None, "{}")):
             events = begun(0, type="tool_use", id="toolu_1", name="look", input=given_input), ended(0)
             (call,) = of(decoded(MessagesDecoder, answer(*events, reason="tool_use")), ToolCall)
             assert call == ToolCall(id="toolu_1", name="look", arguments=arguments)
 
-    def test_a_tool_call_whose_block_is_never_closed_is_shown_once_the_answer_is_whole(self) -> None:
+    def test_unclosed_tool_call_is_yielded_at_the_end(self) -> None:
         events = (
             begun(0, type="tool_use", id="a", name="one", input={}),
             piece(0, type="input_json_delta", partial_json="[0]"),
@@ -150,7 +150,7 @@ class TestDecoder:
         (call,) = of(decoded(MessagesDecoder, answer(*events, reason="tool_use")), ToolCall)
         assert call == ToolCall(id="a", name="one", arguments="[0]")
 
-    def test_two_tool_calls_at_a_time(self) -> None:
+    def test_interleaved_tool_calls_are_decoded(self) -> None:
         said = decoded(
             MessagesDecoder,
             answer(
@@ -168,29 +168,29 @@ class TestDecoder:
             ToolCall(id="a", name="one", arguments="[0]"),
         ]
 
-    def test_a_block_may_begin_with_words(self) -> None:
+    def test_text_in_block_start_is_kept(self) -> None:
         said = decoded(
             MessagesDecoder, answer(begun(0, type="thinking", thinking="hm"), begun(1, type="text", text="yes"))
         )
         assert (text(said, "reasoning"), text(said)) == ("hm", "yes")
 
-    def test_a_doubled_start_doubles_nothing(self) -> None:
+    def test_repeated_message_start_repeats_nothing(self) -> None:
         said = decoded(MessagesDecoder, named(START, START, *block(0, "Hel|lo"), finish(output_tokens=30), STOP))
         assert text(said) == "Hello"
         assert of(said, Usage) == [Usage(input_tokens=20, output_tokens=30, cached_tokens=5, cache_write_tokens=3)]
 
-    def test_usage_may_come_only_at_the_end(self) -> None:
+    def test_usage_only_at_the_end_is_read(self) -> None:
         start = {"type": "message_start", "message": {"id": "msg_1"}}
         said = decoded(MessagesDecoder, named(start, *block(0, "x"), finish(input_tokens=7, output_tokens=2), STOP))
         assert of(said, Usage) == [Usage(input_tokens=7, output_tokens=2)]
 
-    def test_what_is_not_counted_again_stays(self) -> None:
+    def test_null_counts_keep_earlier_usage(self) -> None:
         end = finish()
         end["usage"] = {"input_tokens": None, "cache_read_input_tokens": None, "output_tokens": 30}
         said = decoded(MessagesDecoder, named(START, *block(0, "x"), end, STOP))
         assert of(said, Usage) == [Usage(input_tokens=20, output_tokens=30, cached_tokens=5, cache_write_tokens=3)]
 
-    def test_what_was_counted_before_a_break_is_told(self) -> None:
+    def test_usage_before_a_break_is_yielded(self) -> None:
         said, error = heard(MessagesDecoder, named(START, *block(0, "x")))
         assert of(said, Usage) == [Usage(input_tokens=20, output_tokens=1, cached_tokens=5, cache_write_tokens=3)]
         assert error is not None
@@ -208,7 +208,7 @@ class TestDecoder:
             ({}, None),
         ],
     )
-    def test_shapes_of_usage(self, found: dict[str, Any], usage: Usage | None) -> None:
+    def test_usage_shapes_are_normalized(self, found: dict[str, Any], usage: Usage | None) -> None:
         assert usage_of(found) == usage
 
     @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ class TestDecoder:
             (begun(0, type="web_search_tool_result", content=[None, {"url": 7}]), []),
         ],
     )
-    def test_sources(self, found: dict[str, Any], sources: list[Citation]) -> None:
+    def test_citations_are_decoded_from_every_shape(self, found: dict[str, Any], sources: list[Citation]) -> None:
         assert of(decoded(MessagesDecoder, answer(found, found)), Citation) == sources
 
     @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ class TestDecoder:
             {},
         ],
     )
-    def test_what_says_nothing_changes_nothing(self, idle: dict[str, Any]) -> None:
+    def test_empty_events_yield_nothing(self, idle: dict[str, Any]) -> None:
         between = b"data: " + msgspec.json.encode(idle) + b"\n\n"
         events = named(START, *block(0, "yes"), finish(output_tokens=30), STOP)
         said = decoded(MessagesDecoder, between + between.join(events))
@@ -270,32 +270,32 @@ class TestDecoder:
 
 class TestEnd:
     @pytest.mark.parametrize("place", range(len(FULL)))
-    def test_broken_off_at_any_event_it_is_never_complete(self, place: int) -> None:
+    def test_stream_cut_at_any_event_is_truncated(self, place: int) -> None:
         said, error = heard(MessagesDecoder, FULL[:place])
         assert of(said, Completed) == []
         assert error is not None
         assert error.code == "truncated"
 
-    def test_nor_at_any_byte(self) -> None:
+    def test_stream_cut_inside_events_fails_with_text_prefix(self) -> None:
         whole = b"".join(FULL)
         for place in range(0, len(whole), 7):
             said, error = heard(MessagesDecoder, whole[:place])
             assert text(decoded(MessagesDecoder, whole)).startswith(text(said))
             assert error is not None
 
-    def test_a_stop_reason_is_not_yet_the_end(self) -> None:
+    def test_stop_reason_does_not_complete_before_message_stop(self) -> None:
         decoder = MessagesDecoder(ERRORS)
         decoder.feed(b"".join(FULL[:-1]))
         assert not decoder.is_complete
         decoder.feed(FULL[-1])
         assert (decoder.is_complete, decoder.ended) == (True, True)
 
-    def test_an_end_without_a_reason_is_none(self) -> None:
+    def test_message_stop_without_stop_reason_is_truncated(self) -> None:
         _, error = heard(MessagesDecoder, named(START, *block(0, "x"), STOP))
         assert error is not None
         assert error.code == "truncated"
 
-    def test_what_follows_the_end_is_not_read(self) -> None:
+    def test_events_after_the_end_are_ignored(self) -> None:
         late = b"".join(named(*block(0, "late"), {"type": "error", "error": {"type": "api_error"}}))
         assert decoded(MessagesDecoder, b"".join(FULL) + late) == SAID
 
@@ -312,10 +312,10 @@ class TestEnd:
             ("COMPACTION", "compaction"),
         ],
     )
-    def test_reasons(self, reason: str, ours: str) -> None:
+    def test_stop_reasons_are_normalized(self, reason: str, ours: str) -> None:
         assert of(decoded(MessagesDecoder, answer(*block(0, "x"), reason=reason)), Completed)[0].finish_reason == ours
 
-    def test_a_refusal_without_a_word_says_why(self) -> None:
+    def test_refusal_explanation_is_shown_only_without_text(self) -> None:
         end = finish("refusal", output_tokens=2)
         end["delta"]["stop_details"] = {"type": "refusal", "category": "cyber", "explanation": "Not that."}
         said = decoded(MessagesDecoder, named(START, end, STOP))
@@ -340,14 +340,14 @@ class TestErrors:
             ("not_found_error", "bad_request", False),
         ],
     )
-    def test_in_the_stream(self, type: str, code: str, transient: bool) -> None:
+    def test_error_in_stream_keeps_earlier_text(self, type: str, code: str, transient: bool) -> None:
         problem = {"type": "error", "error": {"type": type, "message": "Its words."}, "request_id": "req_1"}
         said, error = heard(MessagesDecoder, named(START, *block(0, "so far"), problem, finish(), STOP))
         assert text(said) == "so far"
         assert error is not None
         assert (error.code, error.transient, "Its words." in error.message) == (code, transient, True)
 
-    def test_a_model_that_there_is_not(self) -> None:
+    def test_unknown_model_error_is_model_not_found(self) -> None:
         problem = {"type": "error", "error": {"type": "not_found_error", "message": "model: claude-none"}}
         assert getattr(heard(MessagesDecoder, named(problem))[1], "code", None) == "model_not_found"
 
@@ -366,7 +366,7 @@ class TestErrors:
             (b"data: \xff\n\n", "malformed_stream", "UTF-8"),
         ],
     )
-    def test_what_cannot_be_read(self, data: bytes, code: str, words: str) -> None:
+    def test_malformed_stream_fails_and_keeps_earlier_text(self, data: bytes, code: str, words: str) -> None:
         said, error = heard(MessagesDecoder, b"".join(named(START, *block(0, "so far"))) + data)
         assert text(said) == "so far"
         assert error is not None
@@ -382,7 +382,7 @@ def body_of(what: Job) -> dict[str, Any]:
 
 
 def asked(model: str = "claude-opus-4-6", **params: Any) -> dict[str, Any]:
-    """What params add to a request."""
+    """Return the fields that params add to a request."""
     body = body_of(job(f"puppet/{model}", params=params))
     return {name: value for name, value in body.items() if name not in ("model", "messages", "stream")}
 
@@ -395,7 +395,7 @@ def said_no(model: str = "claude-opus-4-6", **params: Any) -> str:
 
 
 class TestRequest:
-    def test_a_conversation(self) -> None:
+    def test_conversation_becomes_system_and_messages(self) -> None:
         history = (
             Message(role="system", content="Be brief."),
             Message(role="user", content="Hi"),
@@ -416,7 +416,7 @@ class TestRequest:
             ],
         }
 
-    def test_an_image(self) -> None:
+    def test_image_is_encoded_as_base64_source(self) -> None:
         turn = Message(
             role="user",
             content=(TextPart(text="What?"), ImagePart(media_type="image/png", data=b"\x89PNG"), TextPart(text=" ")),
@@ -426,7 +426,7 @@ class TestRequest:
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw=="}},
         ]
 
-    def test_an_image_for_the_system_is_refused(self) -> None:
+    def test_image_in_system_message_is_refused(self) -> None:
         turn = Message(role="system", content=(ImagePart(media_type="image/png", data=b"x"),))
         with pytest.raises(ProviderError, match="system message cannot hold images"):
             body_of(job(history=[turn]))
@@ -461,7 +461,7 @@ class TestRequest:
             ),
         ],
     )
-    def test_params(self, params: dict[str, Any], body: dict[str, Any]) -> None:
+    def test_params_are_encoded(self, params: dict[str, Any], body: dict[str, Any]) -> None:
         assert asked(**params) == body
 
     @pytest.mark.parametrize(
@@ -493,10 +493,10 @@ class TestRequest:
             ),
         ],
     )
-    def test_reasoning(self, model: str, effort: str, fields: dict[str, Any]) -> None:
+    def test_reasoning_effort_becomes_thinking(self, model: str, effort: str, fields: dict[str, Any]) -> None:
         assert asked(model, reasoning_effort=effort) == {"max_tokens": 32_000} | fields
 
-    def test_contradictions_are_refused_in_words(self) -> None:
+    def test_contradicting_params_are_refused_by_name(self) -> None:
         assert "no seed" in said_no(seed=7)
         assert "temperature 1" in said_no(temperature=0.2, reasoning_effort="low")
         assert "temperature 1" in said_no(temperature=0.2, thinking={"type": "adaptive"})
@@ -506,11 +506,11 @@ class TestRequest:
         assert "stop_sequences" in said_no(stop="a", stop_sequences=["b"])
         assert "messages" in said_no(messages=[])
 
-    def test_what_does_not_contradict_is_sent(self) -> None:
+    def test_compatible_params_are_sent(self) -> None:
         assert asked(temperature=0.2, reasoning_effort="none")["temperature"] == 0.2
         assert asked("claude-opus-4-5", max_tokens=8193, reasoning_effort="medium")["max_tokens"] == 8193
 
-    def test_models(self) -> None:
+    def test_model_names_are_read_from_list(self) -> None:
         assert Messages().model_names(
             {"data": [{"id": "b", "type": "model"}, {"id": "a"}, {}, 7], "has_more": False}
         ) == [
@@ -521,7 +521,7 @@ class TestRequest:
 
 
 class TestService:
-    async def test_a_job_goes_out_and_its_answer_comes_in(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_job_is_sent_and_answer_is_decoded(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.key = "sk-ant-secret"
         provider.routes["POST /v1/messages"] = replay(b"".join(FULL), cuts=1)
         said, error = await read(connect(format="messages", key="sk-ant-secret"))
@@ -532,33 +532,33 @@ class TestService:
         assert "authorization" not in request.headers
         assert request.json["model"] == "one"
 
-    async def test_message_stop_ends_it_even_if_the_connection_stays(
+    async def test_answer_completes_while_connection_stays_open(
         self, provider: ScriptedProvider, connect: Connect
     ) -> None:
         provider.routes["POST /v1/messages"] = Script(steps=(Send(b"".join(FULL)), Hold()))
         assert await read(connect(format="messages")) == (SAID, None)
 
-    async def test_a_stop_reason_alone_does_not(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_stop_reason_alone_ends_in_idle_timeout(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.routes["POST /v1/messages"] = Script(steps=(Send(b"".join(FULL[:-1])), Hold()))
         said, error = await read(connect(format="messages", idle_timeout=0.2))
         assert of(said, Completed) == []
         assert error is not None
         assert error.code == "idle_timeout"
 
-    async def test_a_refusal(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_error_response_has_code_and_message(self, provider: ScriptedProvider, connect: Connect) -> None:
         problem = {"type": "error", "error": {"type": "not_found_error", "message": "model: one"}}
         provider.routes["POST /v1/messages"] = refusal(404, problem)
         _, error = await read(connect(format="messages"))
         assert error is not None
         assert (error.code, "model: one" in error.message) == ("model_not_found", True)
 
-    async def test_what_is_no_stream_names_the_format(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_html_response_error_names_the_format(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.routes["POST /v1/messages"] = refusal(200, "<html>Sign in</html>")
         _, error = await read(connect(format="messages"))
         assert error is not None
         assert (error.code, "a stream of Anthropic Messages" in error.message) == ("malformed_stream", True)
 
-    async def test_a_cancel_closes_the_socket(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_cancel_closes_the_socket(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.routes["POST /v1/messages"] = Script(steps=(Send(b"".join(FULL[:17])), Hold()))
         reading = asyncio.create_task(read(connect(format="messages")))
         await provider.held()
@@ -569,7 +569,7 @@ class TestService:
         with pytest.raises(asyncio.CancelledError):
             await reading
 
-    async def test_the_models_are_asked_for(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_status_lists_models(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.routes["GET /v1/models"] = refusal(200, {"data": [{"id": "claude-a"}], "has_more": False})
         status = await connect(format="messages", key="sk-ant-secret").status()
         assert (status.kind, status.models, status.error) == ("messages", ("puppet/claude-a",), None)
@@ -579,7 +579,7 @@ class TestService:
         assert request.headers["x-api-key"] == "sk-ant-secret"
 
 
-def test_all_calls_that_an_answer_took_are_counted() -> None:
+def test_usage_of_all_iterations_is_summed() -> None:
     usage = {
         "input_tokens": 23000,
         "output_tokens": 1000,

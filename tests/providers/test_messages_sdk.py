@@ -1,6 +1,6 @@
-"""Anthropic's own SDK and we hear the same in the same bytes over real HTTP; where not, it is named here.
+"""Anthropic's SDK and our decoder read the same from the same bytes over real HTTP.
 
-Where the SDK is wrong: it takes a stream that broke off for a whole answer, and events without a type for none.
+The exceptions are errors of the SDK: it accepts a truncated stream as complete, and fails on events without a type.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ async def both(provider: ScriptedProvider, connect: Connect, script: Script) -> 
 
 
 @pytest.mark.parametrize("name", STREAMS)
-async def test_we_agree(provider: ScriptedProvider, connect: Connect, name: str) -> None:
+async def test_sdk_and_decoder_agree(provider: ScriptedProvider, connect: Connect, name: str) -> None:
     await both(provider, connect, replay(b"".join(named(*STREAMS[name]))))
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_we_agree_on_all_kinds_of_events_in_pieces(
+async def test_sdk_and_decoder_agree_on_all_events_in_pieces(
     provider: ScriptedProvider, connect: Connect, seed: int
 ) -> None:
     await both(provider, connect, replay(b"".join(FULL), cuts=seed))
 
 
-async def test_an_error_is_an_error_for_both(provider: ScriptedProvider, connect: Connect) -> None:
+async def test_error_fails_both_sdk_and_decoder(provider: ScriptedProvider, connect: Connect) -> None:
     problem = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
     for script in (replay(b"".join(named(START, *block(0, "x"), problem))), refusal(529, problem)):
         provider.routes["POST /v1/messages"] = script
@@ -74,7 +74,7 @@ async def test_an_error_is_an_error_for_both(provider: ScriptedProvider, connect
             await anthropics(provider.base_url)
 
 
-async def test_a_reset_is_an_error_for_both(provider: ScriptedProvider, connect: Connect) -> None:
+async def test_reset_fails_both_sdk_and_decoder(provider: ScriptedProvider, connect: Connect) -> None:
     provider.routes["POST /v1/messages"] = Script(steps=(*map(Send, FULL[:17]), Reset()))
     _, error = await read(connect(format="messages"))
     assert error is not None
@@ -83,7 +83,7 @@ async def test_a_reset_is_an_error_for_both(provider: ScriptedProvider, connect:
 
 
 @pytest.mark.parametrize("place", [1, 5, 17, len(FULL) - 2, len(FULL) - 1])
-async def test_the_sdk_takes_what_broke_off_for_whole(provider: ScriptedProvider, connect: Connect, place: int) -> None:
+async def test_sdk_accepts_truncated_stream(provider: ScriptedProvider, connect: Connect, place: int) -> None:
     provider.routes["POST /v1/messages"] = replay(b"".join(FULL[:place]))
     said, error = await read(connect(format="messages"))
     assert of(said, Completed) == []
@@ -92,7 +92,7 @@ async def test_the_sdk_takes_what_broke_off_for_whole(provider: ScriptedProvider
     assert (theirs.text, theirs.reasoning) == (ours(said).text, ours(said).reasoning)
 
 
-async def test_the_sdk_hears_no_events_without_a_type(provider: ScriptedProvider, connect: Connect) -> None:
+async def test_sdk_fails_on_events_without_type(provider: ScriptedProvider, connect: Connect) -> None:
     # The type stands in the data too, and some services that speak Messages send only that.
     provider.routes["POST /v1/messages"] = replay(b"".join(event.partition(b"\n")[2] for event in FULL))
     _, error = await read(connect(format="messages"))

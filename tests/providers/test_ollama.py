@@ -1,4 +1,4 @@
-"""Ollama's own API: what it is sent, what it says, and how it fails."""
+"""The API of Ollama: requests, answers and errors."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def body(*history: Message, **params: Any) -> dict[str, Any]:
 
 
 class TestRequest:
-    def test_parameters_become_options(self) -> None:
+    def test_params_become_options(self) -> None:
         schema = {"type": "object"}
         sent = body(
             max_tokens=100,
@@ -78,7 +78,7 @@ class TestRequest:
             "tools": [],
         }
 
-    def test_without_params_nothing_is_added_but_that_nothing_is_to_be_cut(self) -> None:
+    def test_request_without_params_only_forbids_truncation(self) -> None:
         sent = body()
         assert set(sent) == {"model", "messages", "stream", "truncate", "shift"}
         assert (sent["truncate"], sent["shift"]) == (False, False)
@@ -87,7 +87,7 @@ class TestRequest:
     @pytest.mark.parametrize(
         ("effort", "think"), [("none", False), ("minimal", "low"), ("high", "high"), ("max", "max")]
     )
-    def test_effort_is_thinking(self, effort: str, think: bool | str) -> None:
+    def test_reasoning_effort_becomes_think(self, effort: str, think: bool | str) -> None:
         assert body(reasoning_effort=effort)["think"] == think
 
     @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ class TestRequest:
             ({"messages": []}, "messages"),
         ],
     )
-    def test_contradictions_are_refused(self, params: dict[str, Any], field: str) -> None:
+    def test_contradicting_params_are_refused_by_name(self, params: dict[str, Any], field: str) -> None:
         with pytest.raises(ProviderError) as caught:
             body(**params)
         assert caught.value.code == "bad_request"
         assert field in caught.value.message
 
-    def test_system_text_and_images(self) -> None:
+    def test_system_text_and_images_are_encoded(self) -> None:
         image = ImagePart(media_type="image/png", data=b"\x89PNG")
         sent = body(
             Message(role="system", content="Be brief."),
@@ -116,7 +116,7 @@ class TestRequest:
             {"role": "user", "content": "Look:\n\nWhat is it?", "images": ["iVBORw=="]},
         ]
 
-    def test_models_are_those_that_were_pulled(self) -> None:
+    def test_model_names_are_read_from_list(self) -> None:
         assert OLLAMA.model_names({"models": [{"name": "b:latest", "model": "b:latest"}, {"name": "a"}, {}, 7]}) == [
             "a",
             "b:latest",
@@ -125,7 +125,7 @@ class TestRequest:
 
 
 class TestAnswer:
-    def test_thinking_text_and_counts(self) -> None:
+    def test_thinking_text_and_usage_are_decoded(self) -> None:
         said, error = heard(
             lines(
                 piece(role="assistant", content="", thinking="h"),
@@ -143,11 +143,11 @@ class TestAnswer:
         ("reason", "word"),
         [("stop", "stop"), ("length", "length"), (None, "stop"), ("load", "load"), ("unload", "unload")],
     )
-    def test_ends(self, reason: str | None, word: str) -> None:
+    def test_done_reason_becomes_finish_reason(self, reason: str | None, word: str) -> None:
         said, error = heard(lines(piece(content="x"), END | {"done_reason": reason}))
         assert (said[-1], error) == (Completed(at=0.0, finish_reason=word), None)
 
-    def test_tool_calls_come_whole(self) -> None:
+    def test_tool_calls_are_decoded(self) -> None:
         call = {"function": {"index": 0, "name": "look", "arguments": {"city": "Bern"}}}
         said, error = heard(lines(piece(content="", tool_calls=[call]), piece(tool_calls=[{**call, "id": "own"}]), END))
         assert error is None
@@ -157,11 +157,11 @@ class TestAnswer:
         ]
         assert said[-1] == Completed(at=0.0, finish_reason="tool_calls")
 
-    def test_nothing_follows_the_end(self) -> None:
+    def test_lines_after_the_end_are_ignored(self) -> None:
         said, error = heard(lines(piece(content="x"), END, piece(content="late"), {"error": "late"}, "late"))
         assert (text(said), error) == ("x", None)
 
-    def test_every_cut_is_a_prefix_and_no_end(self) -> None:
+    def test_every_cut_yields_a_prefix_and_is_truncated(self) -> None:
         whole = lines(piece(thinking="Grüße"), piece(content="👩‍👩‍👧‍👦 "), piece(content="\u2028한국어"), END | COUNTS)
         for place in range(len(whole) - 1):  # the last line needs no end
             said, error = heard(whole[:place])
@@ -186,7 +186,7 @@ class TestErrors:
             ({"message": 7, "error": "odd"}, "provider_error", "odd"),
         ],
     )
-    def test_in_the_stream(self, line: Any, code: str, words: str) -> None:
+    def test_error_in_stream_keeps_earlier_text(self, line: Any, code: str, words: str) -> None:
         said, error = heard(lines(piece(content="so far"), line, END))
         assert said == [Delta(channel="text", text="so far")]
         assert error is not None
@@ -194,7 +194,7 @@ class TestErrors:
 
 
 class TestService:
-    async def test_over_http(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_job_is_sent_and_answer_is_decoded(self, provider: ScriptedProvider, connect: Connect) -> None:
         steps = tuple(Send(lines(value)) for value in (piece(content="one "), piece(content="two"), END | COUNTS))
         provider.routes["POST /v1/api/chat"] = Script(headers=LINES, steps=steps)
         said, error = await read(connect(format="ollama"))
@@ -204,13 +204,15 @@ class TestService:
         assert "authorization" not in request.headers
 
     @pytest.mark.parametrize("words", ["model 'one' not found", 'model "one" not found, try pulling it first'])
-    async def test_a_model_that_is_not_there(self, provider: ScriptedProvider, connect: Connect, words: str) -> None:
+    async def test_missing_model_is_model_not_found(
+        self, provider: ScriptedProvider, connect: Connect, words: str
+    ) -> None:
         provider.routes["POST /v1/api/chat"] = refusal(404, {"error": words})
         _, error = await read(connect(format="ollama"))
         assert error is not None
         assert (error.code, words in error.message) == ("model_not_found", True)
 
-    async def test_a_connection_that_breaks_is_truncated(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_broken_connection_is_truncated(self, provider: ScriptedProvider, connect: Connect) -> None:
         steps = (Send(lines(piece(content="one "))), Cut())
         provider.routes["POST /v1/api/chat"] = Script(headers=LINES, steps=steps)
         said, error = await read(connect(format="ollama"))
@@ -218,14 +220,16 @@ class TestService:
         assert error is not None
         assert error.code == "truncated"
 
-    async def test_the_end_is_not_waited_out(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_answer_completes_while_connection_stays_open(
+        self, provider: ScriptedProvider, connect: Connect
+    ) -> None:
         steps = (Send(lines(piece(content="one"), END)), Hold())
         provider.routes["POST /v1/api/chat"] = Script(headers=LINES, steps=steps)
         said, error = await read(connect(format="ollama"))
         assert (said[-1], error) == (Completed(at=0.0, finish_reason="stop"), None)
         await provider.quiet()  # its socket was closed
 
-    async def test_status_lists_the_models(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_status_lists_models(self, provider: ScriptedProvider, connect: Connect) -> None:
         listing = msgspec.json.encode({"models": [{"name": "gemma3:4b"}]})
         provider.routes["GET /v1/api/tags"] = Script(
             headers={"Content-Type": "application/json"}, steps=(Send(listing),)

@@ -1,4 +1,4 @@
-"""The event loops of plug-ins: jobs share one that stays, and what blocks or breaks it holds up no other job."""
+"""Event loops of plug-ins: jobs share a lasting loop, and a blocked or broken loop delays no other job."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ async def where(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
     yield str(id(asyncio.get_running_loop()))
 
 
-async def test_jobs_share_a_loop_that_stays() -> None:
+async def test_jobs_share_one_lasting_event_loop() -> None:
     service = serve(where)
     loops = [text(said) for said, _ in [await read(service, job("agent/one")) for _ in range(3)]]
     together = await asyncio.gather(*(read(service, job("agent/one")) for _ in range(20)))
     assert {*loops, *(text(said) for said, _ in together)} == {loops[0]}
 
 
-async def test_a_client_made_by_one_job_serves_the_next() -> None:
+async def test_asyncio_lock_made_by_one_job_works_in_others() -> None:
     lock: asyncio.Lock | None = None
 
     async def locking(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
@@ -49,7 +49,7 @@ class TestBlocking:
     def soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(plugin_loops, "BLOCKED_SECONDS", 3.0)  # on a busy machine a loop may be late by a second
 
-    async def test_jobs_begin_beside_one_that_blocks(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_jobs_start_beside_blocking_job(self, caplog: pytest.LogCaptureFixture) -> None:
         blocks, let_go = threading.Event(), threading.Event()
 
         async def blocking(messages: list[dict[str, Any]], model: str, params: Any) -> AsyncIterator[str]:
@@ -86,7 +86,7 @@ class TestBlocking:
             while text((await read(service, job("agent/one")))[0]).split()[0] in threads:
                 pass
 
-    async def test_many_that_block_run_beside_each_other(self) -> None:
+    async def test_blocking_jobs_run_in_parallel(self) -> None:
         all_here = threading.Barrier(5)
 
         async def blocking(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
@@ -97,7 +97,7 @@ class TestBlocking:
         answers = await asyncio.gather(*(read(service, job("agent/one"), patience=30) for _ in range(5)))
         assert [(text(said), error) for said, error in answers] == [("done", None)] * 5
 
-    async def test_a_job_that_was_closed_before_it_began_never_begins(self) -> None:
+    async def test_job_closed_before_start_never_starts(self) -> None:
         blocks, let_go = threading.Event(), threading.Event()
         asked: list[str] = []
 
@@ -121,9 +121,9 @@ class TestBlocking:
         assert asked == ["first", "third"]
 
 
-class TestBreaking:
+class TestLoopFailures:
     @pytest.mark.parametrize("how", ["exit", "stop"])
-    async def test_a_loop_goes_on_after_what_would_stop_it(self, how: str) -> None:
+    async def test_loop_survives_exit_and_stop(self, how: str) -> None:
         async def leaving() -> None:
             sys.exit(3)
 
@@ -145,7 +145,7 @@ class TestBreaking:
                 said, error = await read(service, job("agent/one", prompt=prompt))
                 assert (text(said), error) == ("before after", None)
 
-    async def test_a_loop_that_dies_ends_its_jobs_and_the_next_job_has_another(self) -> None:
+    async def test_dead_loop_fails_its_jobs_and_is_replaced(self) -> None:
         def broken() -> None:
             raise OSError("no more sockets")
 
@@ -173,7 +173,7 @@ class TestBreaking:
         assert (text(said), error) == ("before after", None)
 
 
-async def test_the_threads_end_with_the_service_and_cancel_what_is_left() -> None:
+async def test_collected_provider_ends_threads_and_cancels_tasks() -> None:
     closed = threading.Event()
 
     async def forever() -> None:
@@ -199,7 +199,7 @@ async def test_the_threads_end_with_the_service_and_cancel_what_is_left() -> Non
     assert closed.is_set()
 
 
-async def test_context_variables_of_the_server_are_not_seen() -> None:
+async def test_context_variables_of_server_are_hidden_from_plugin() -> None:
     from contextvars import ContextVar
 
     variable = ContextVar("variable", default="empty")

@@ -1,4 +1,4 @@
-"""Entry points: found without an import, imported at the first use, and a broken one breaks nothing else."""
+"""Entry points are found without an import and imported at first use; a broken one affects no other."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install a distribution with one module and entry points, as pip leaves one behind."""
+    """Install a distribution with one module and entry points, as pip does."""
     monkeypatch.syspath_prepend(str(tmp_path))
     installed: list[str] = []
 
@@ -76,7 +76,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         sys.modules.pop(module, None)
 
 
-async def test_a_generator_is_imported_when_it_is_asked(install: Install) -> None:
+async def test_generator_plugin_is_imported_at_first_use(install: Install) -> None:
     install("an_agent", AGENT, agent="agent")
     registry = Registry(environ={})
     service = registry.resolve("agent/small")
@@ -89,7 +89,7 @@ async def test_a_generator_is_imported_when_it_is_asked(install: Install) -> Non
     assert "agent" in repr(service)
 
 
-async def test_a_factory_of_a_provider(install: Install) -> None:
+async def test_provider_factory_works_and_failing_status_is_reported(install: Install) -> None:
     install("a_factory", FACTORY, mine="factory", lying="Lying")
     registry = Registry(environ={})
     assert text((await read(registry.resolve("mine/one"), job("mine/one")))[0]) == "made here"
@@ -114,7 +114,9 @@ async def test_a_factory_of_a_provider(install: Install) -> None:
         ("raise SystemExit(1)", "agent", "SystemExit"),
     ],
 )
-async def test_a_broken_one_is_shown_beside_its_name(install: Install, source: str, attribute: str, words: str) -> None:
+async def test_broken_plugin_is_listed_with_its_error(
+    install: Install, source: str, attribute: str, words: str
+) -> None:
     install("a_broken_one", source, broken=attribute)
     registry = Registry(environ={})
     found = {status.name: status for status in await registry.status()}
@@ -127,7 +129,7 @@ async def test_a_broken_one_is_shown_beside_its_name(install: Install, source: s
     assert words in error.message
 
 
-async def test_the_setting_of_a_plugin_and_a_service_in_its_place(install: Install) -> None:
+async def test_plugin_settings_apply_and_base_url_replaces_plugin(install: Install) -> None:
     install("an_agent", AGENT, agent="agent", openai="agent", **{"a name of its own": "agent"})
     registry = Registry({"agent": {"models": ["only"], "idle_timeout": 7}}, environ={})
     assert (await registry.resolve("agent/x").status()).models == ("agent/only",)
@@ -138,7 +140,7 @@ async def test_the_setting_of_a_plugin_and_a_service_in_its_place(install: Insta
 
 
 class TestDemo:
-    async def test_it_answers_with_no_configuration_at_all(self) -> None:
+    async def test_demo_answers_without_configuration(self) -> None:
         service = Registry(environ={}).resolve("demo/quick")
         said, error = await read(service, job("demo/quick", params={"speed": 1000}))
         assert error is None
@@ -146,7 +148,7 @@ class TestDemo:
         assert "OPENAI_API_KEY" in text(said).splitlines()[0]
         assert (await service.status()).models == tuple(f"demo/{name}" for name in MODELS)
 
-    async def test_it_thinks_and_remembers(self) -> None:
+    async def test_demo_tour_reasons_and_echo_quotes_the_prompt(self) -> None:
         service = Registry(environ={}).resolve("demo/tour")
         said, _ = await read(service, job("demo/tour", params={"speed": 1000}))
         assert (text(said), text(said, "reasoning")) == (demo_texts.TOUR, demo_texts.TOUR_REASONING)
@@ -162,7 +164,7 @@ class TestDemo:
             ("A room.", demo_texts.NO_MOOD),
         ],
     )
-    async def test_it_tells_moods_by_counting_words(self, prompt: str, answer: str) -> None:
+    async def test_demo_mood_is_derived_from_words(self, prompt: str, answer: str) -> None:
         service = Registry(environ={}).resolve("demo/mood")
         said, _ = await read(service, job("demo/mood", prompt=prompt, params={"speed": 1000}))
         assert text(said) == mood_text(["Earlier: good", prompt]) == answer
@@ -175,13 +177,15 @@ class TestDemo:
             ("tour", {"speed": "x"}, "bad_request"),
         ],
     )
-    async def test_what_it_has_not(self, model: str, params: dict[str, object], code: str) -> None:
+    async def test_unknown_demo_model_or_invalid_speed_fails(
+        self, model: str, params: dict[str, object], code: str
+    ) -> None:
         _, error = await read(Registry(environ={}).resolve("demo/x"), job(f"demo/{model}", params=params))
         assert error is not None
         assert error.code == code
 
 
-async def test_what_an_import_says_holds_no_key(install: Install) -> None:
+async def test_key_in_import_error_is_redacted(install: Install) -> None:
     install("a_leak", "raise RuntimeError('sk-canary-4711 is no key of mine')", leak="agent")
     service = Registry(environ={"SOME_API_KEY": "sk-canary-4711"}).resolve("leak/x")
     fault = (await service.status()).error
@@ -206,9 +210,7 @@ async def test_what_an_import_says_holds_no_key(install: Install) -> None:
         ("[1 / 0]", "ZeroDivisionError"),
     ],
 )
-async def test_what_a_provider_of_others_yields_is_looked_at_before_it_is_stored(
-    install: Install, batch: str, words: str
-) -> None:
+async def test_invalid_events_of_plugin_provider_are_refused(install: Install, batch: str, words: str) -> None:
     source = FACTORY.replace("import Completed, Delta", "import Completed, Delta, Citation, Usage")
     install("a_factory", source.replace("        yield [", f"        yield {batch}\n        yield ["), mine="factory")
     said, error = await read(Registry(environ={}).resolve("mine/x"), job("mine/x"))
@@ -218,7 +220,7 @@ async def test_what_a_provider_of_others_yields_is_looked_at_before_it_is_stored
     assert words in error.message
 
 
-async def test_a_provider_of_others_hears_of_an_answer_of_a_server_before_that_nobody_wants(install: Install) -> None:
+async def test_cancel_response_reaches_plugin_with_resume_token(install: Install) -> None:
     install(
         "a_factory",
         f"{FACTORY}\nasync def told(self, job): Mine.heard = job.resume\nMine.cancel_response = told",
@@ -296,7 +298,7 @@ def hostile(deed: str = "pass", *, status: str = "pass", config_error: str = "re
         ("raise ProviderError('No.', transient=True, retry_after=10**400)", "No."),
     ],
 )
-async def test_any_exception_of_a_plugin_fails_its_job_with_a_message(
+async def test_any_exception_of_plugin_fails_its_job_with_message(
     install: Install, form: str, deed: str, words: str
 ) -> None:
     install("a_hostile_one", hostile(deed), mine=FORMS[form])
@@ -313,7 +315,7 @@ async def test_any_exception_of_a_plugin_fails_its_job_with_a_message(
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_a_plugin_says_by_a_code_and_a_time_how_it_failed(install: Install, form: str) -> None:
+async def test_provider_error_of_plugin_keeps_code_and_retry_after(install: Install, form: str) -> None:
     deed = "raise ProviderError('Later.', code='rate_limited', transient=True, retry_after=7)"
     install("a_hostile_one", hostile(deed), mine=FORMS[form])
     _, error = await read(Registry(environ={}).resolve("mine/x"), job("mine/x"))
@@ -322,7 +324,7 @@ async def test_a_plugin_says_by_a_code_and_a_time_how_it_failed(install: Install
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_a_cancel_that_was_asked_for_stays_one(install: Install, form: str) -> None:
+async def test_requested_cancel_raises_cancelled_error(install: Install, form: str) -> None:
     install("a_hostile_one", hostile("await asyncio.sleep(99)"), mine=FORMS[form])
     service = Registry(environ={}).resolve("mine/x")
     came = asyncio.Event()
@@ -345,7 +347,7 @@ async def test_a_cancel_that_was_asked_for_stays_one(install: Install, form: str
         ("[Resume(token='x' * 10_000_000)]", "Resume"),
     ],
 )
-async def test_what_the_engine_could_not_take_of_a_provider_is_refused(
+async def test_events_after_completed_and_large_tokens_are_refused(
     install: Install, batch: str, said_words: str
 ) -> None:
     install("a_hostile_one", hostile(f"yield {batch}"), mine="Mine")
@@ -356,7 +358,7 @@ async def test_what_the_engine_could_not_take_of_a_provider_is_refused(
     assert len(error.message) < 1000
 
 
-async def test_numbers_of_events_are_the_stores_own(install: Install) -> None:
+async def test_event_numbers_of_plugin_are_reset(install: Install) -> None:
     deed = "yield [Delta(channel='text', text='x', seq=10**9, attempt=7, first=3), Citation(url='https://x/', seq=9)]"
     install("a_hostile_one", hostile(f"{deed}; yield [Completed(at=0.0, finish_reason='stop')]"), mine="Mine")
     said, error = await read(Registry(environ={}).resolve("mine/x"), job("mine/x"))
@@ -367,7 +369,7 @@ async def test_numbers_of_events_are_the_stores_own(install: Install) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("calls", [1, 300])
-async def test_arguments_of_a_plugins_tool_calls_have_an_end(install: Install, form: str, calls: int) -> None:
+async def test_tool_call_arguments_of_plugin_are_bounded(install: Install, form: str, calls: int) -> None:
     item = f"ToolCall(id='1', name='look', arguments='x' * {30_000_000 // calls})"
     deed = f"for _ in range({calls}): yield {item if form == 'generator' else f'[{item}]'}"
     install("a_hostile_one", hostile(deed), mine=FORMS[form])
@@ -377,7 +379,7 @@ async def test_arguments_of_a_plugins_tool_calls_have_an_end(install: Install, f
     assert sum(len(each.arguments) for each in said if isinstance(each, ToolCall)) <= MAX_ARGUMENTS
 
 
-async def test_a_provider_may_say_a_gigabyte_at_once_and_it_comes_in_pieces(install: Install) -> None:
+async def test_large_delta_of_plugin_is_split_into_bounded_batches(install: Install) -> None:
     deed = "yield [Delta(channel='text', text='x' * 5_000_000), Completed(at=0.0, finish_reason='stop')]"
     install("a_hostile_one", hostile(deed), mine="Mine")
     service, longest = Registry(environ={}).resolve("mine/x"), 0
@@ -401,7 +403,7 @@ async def test_a_provider_may_say_a_gigabyte_at_once_and_it_comes_in_pieces(inst
         "return ProviderStatus(name='mine', kind='m', error=ErrorInfo(code='x' * 1_000_000, message=KEY * 100_000))",
     ],
 )
-async def test_any_status_of_a_provider_leaves_the_others_listed(install: Install, status: str) -> None:
+async def test_any_status_of_plugin_keeps_other_providers_listed(install: Install, status: str) -> None:
     install("a_hostile_one", hostile(status=status), mine="Mine")
     found = {each.name: each for each in await Registry(environ={"SOME_API_KEY": "sk-canary-4711"}).status()}
     assert found["demo"].models
@@ -411,7 +413,7 @@ async def test_any_status_of_a_provider_leaves_the_others_listed(install: Instal
 
 
 @pytest.mark.parametrize("config_error", ["sys.exit(3)", "raise Silent", "return 7", "return asyncio.CancelledError"])
-async def test_a_provider_that_cannot_say_whether_it_is_ready_is_not(install: Install, config_error: str) -> None:
+async def test_failing_config_error_is_reported_as_provider_error(install: Install, config_error: str) -> None:
     install("a_hostile_one", hostile(config_error=config_error), mine="Mine")
     service = Registry(environ={}).resolve("mine/x")
     await service.status()  # imports it
@@ -421,12 +423,12 @@ async def test_a_provider_that_cannot_say_whether_it_is_ready_is_not(install: In
 
 
 @pytest.mark.parametrize("deed", ["sys.exit(3)", "raise Silent", "raise asyncio.CancelledError"])
-async def test_a_provider_that_breaks_when_it_is_told_to_stop_ends_nothing(install: Install, deed: str) -> None:
+async def test_exception_in_cancel_response_is_suppressed(install: Install, deed: str) -> None:
     install("a_hostile_one", hostile(deed), mine="Mine")
     await Registry(environ={}).resolve("mine/x").cancel_response(msgspec.structs.replace(job("mine/x"), resume="there"))
 
 
-def test_what_a_provider_notes_is_bounded_and_without_keys() -> None:
+def test_note_of_provider_is_bounded_and_redacted() -> None:
     errors = ErrorBuilder("puppet", secrets=("sk-puppet-0123456789",))
     status = ProviderStatus(name="puppet", kind="own", note="sk-puppet-0123456789 " + "x" * 100_000)
     note = checked_status(status, errors).note

@@ -1,4 +1,4 @@
-"""What an answer is said to cost where its provider does not say so."""
+"""The estimated cost of an answer whose provider reports none."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def cost(usage: Usage, provider: str = "openai", model: str = "gpt-4o-mini", bas
     return found.cost
 
 
-def test_an_estimate_is_by_the_list() -> None:
+def test_cost_is_estimated_by_list_price() -> None:
     # $0.15 and $0.60 for a million tokens since July 2024: https://openai.com/api/pricing
     found = cost(MILLION)
     assert found is not None
     assert math.isclose(found, 0.75)
 
 
-def test_cached_and_written_tokens_have_prices_of_their_own() -> None:
+def test_cached_and_written_tokens_have_their_own_prices() -> None:
     def claude(**tokens: int) -> float:
         usage = Usage(input_tokens=100_000, output_tokens=0, **tokens)
         found = cost(usage, "anthropic", "claude-sonnet-4-5", "https://api.anthropic.com/v1")
@@ -55,7 +55,7 @@ def test_cached_and_written_tokens_have_prices_of_their_own() -> None:
     assert math.isclose(claude(cached_tokens=40_000, cache_write_tokens=10_000), 0.05 * 3 + 0.04 * 0.3 + 0.01 * 3.75)
 
 
-def test_the_providers_own_figure_stays() -> None:
+def test_reported_cost_is_kept() -> None:
     own = Usage(input_tokens=10, output_tokens=10, cost=7.5)
     assert priced(own, provider="openai", model="gpt-4o-mini", base_url=OPENAI) == own
     free = Usage(input_tokens=10, output_tokens=10, cost=0.0)
@@ -77,7 +77,7 @@ def test_the_providers_own_figure_stays() -> None:
         (Usage(input_tokens=0, output_tokens=0), "openai", "gpt-4o-mini", OPENAI),
     ],
 )
-def test_where_nothing_is_known_there_is_no_cost(usage: Usage, provider: str, model: str, base_url: str) -> None:
+def test_unknown_price_or_usage_yields_no_cost(usage: Usage, provider: str, model: str, base_url: str) -> None:
     assert priced(usage, provider=provider, model=model, base_url=base_url) == usage
 
 
@@ -88,11 +88,11 @@ def test_where_nothing_is_known_there_is_no_cost(usage: Usage, provider: str, mo
         Usage(input_tokens=5, output_tokens=5, cached_tokens=9),  # more than there are
     ],
 )
-def test_counts_that_cannot_be_are_no_error(usage: Usage) -> None:
+def test_impossible_counts_yield_no_cost(usage: Usage) -> None:
     assert cost(usage) is None
 
 
-def test_a_library_that_breaks_does_no_harm(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_broken_price_library_yields_no_cost(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     def broken() -> None:
         raise ImportError("no such library")
 
@@ -101,13 +101,13 @@ def test_a_library_that_breaks_does_no_harm(monkeypatch: pytest.MonkeyPatch, cap
     assert "cannot be estimated" in caplog.text
 
 
-def test_another_services_address_is_known_whatever_its_name() -> None:
+def test_known_address_is_priced_under_any_provider_name() -> None:
     assert cost(MILLION, "mine") == cost(MILLION)
     by_address = cost(MILLION, "mine", "openai/gpt-oss-20b", "https://api.groq.com/openai/v1")
     assert by_address == cost(MILLION, "groq", "openai/gpt-oss-20b", "https://gateway.example.org/v1") is not None
 
 
-def test_the_list_knows_every_provider_that_we_name() -> None:
+def test_price_list_knows_every_named_provider() -> None:
     from genai_prices.data import providers
 
     assert set(NAMES.values()) <= {each.id for each in providers}
@@ -129,15 +129,15 @@ def test_the_list_knows_every_provider_that_we_name() -> None:
         ("http://0.0.0.0:8000/v1", True),
     ],
 )
-def test_what_is_local(url: str, local: bool) -> None:
+def test_local_addresses_are_recognized(url: str, local: bool) -> None:
     assert is_local(url) == local
 
 
-def test_a_server_does_not_import_it_before_it_is_needed() -> None:
+def test_price_library_is_imported_only_when_needed() -> None:
     subprocess.run([sys.executable, "-c", LOAD], check=True, timeout=60)
 
 
-async def test_a_stream_says_what_it_cost(
+async def test_stream_reports_estimated_cost(
     connect: Connect, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pricing, "is_local", lambda _: False)
@@ -151,7 +151,7 @@ async def test_a_stream_says_what_it_cost(
     assert isinstance(said[-1], Completed)
 
 
-async def test_a_local_server_costs_nothing_that_is_known(connect: Connect, provider: ScriptedProvider) -> None:
+async def test_local_server_reports_no_cost(connect: Connect, provider: ScriptedProvider) -> None:
     provider.scripts["gpt-4o-mini"] = answer("A log.", usage=(1_000_000, 1_000_000))
     said, _ = await read(connect(), job("puppet/gpt-4o-mini"))
     assert of(said, Usage) == [MILLION]

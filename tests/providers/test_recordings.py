@@ -1,4 +1,4 @@
-"""Answers of services, of our own and recorded."""
+"""Recorded answers of services and our own streams in the Chat Completions format."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def deltas_of(lines: list[bytes]) -> list[dict[str, Any]]:
 
 
 def text_of(lines: list[bytes]) -> str:
-    """What the service answered, by another way than the decoder's."""
+    """Return the text of the answer, independently of the decoder."""
     found = ""
     for delta in deltas_of(lines):
         content = delta.get("content") or ""
@@ -65,7 +65,7 @@ def reasoning_of(lines: list[bytes]) -> str:
 
 
 @each
-def test_it_says_what_the_service_said(path: Path) -> None:
+def test_recording_decodes_to_its_content(path: Path) -> None:
     lines = lines_of(path)
     said = decoded(stream_of(lines))
     assert text(said) == text_of(lines)
@@ -76,14 +76,14 @@ def test_it_says_what_the_service_said(path: Path) -> None:
 
 
 @each
-def test_it_says_the_same_byte_by_byte(path: Path) -> None:
+def test_stream_byte_by_byte_decodes_the_same(path: Path) -> None:
     stream = stream_of(lines_of(path))
     assert decoded(stream[at : at + 1] for at in range(len(stream))) == decoded(stream)
 
 
 @each
 @pytest.mark.parametrize("seed", range(3))
-def test_it_says_the_same_in_random_pieces(path: Path, seed: int) -> None:
+def test_stream_in_random_pieces_decodes_the_same(path: Path, seed: int) -> None:
     stream = stream_of(lines_of(path))
     assert decoded(cut_at_random(stream, seed)) == decoded(stream)
 
@@ -91,13 +91,13 @@ def test_it_says_the_same_in_random_pieces(path: Path, seed: int) -> None:
 @each
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(places=st.lists(st.integers(0, 1 << 20), max_size=200))
-def test_it_says_the_same_in_any_pieces(path: Path, places: list[int]) -> None:
+def test_stream_in_any_pieces_decodes_the_same(path: Path, places: list[int]) -> None:
     stream = stream_of(lines_of(path)[-60:])
     assert decoded(cut(stream, places)) == decoded(stream)
 
 
 @each
-def test_broken_off_at_any_event_it_is_never_complete(path: Path) -> None:
+def test_stream_cut_at_any_event_is_truncated(path: Path) -> None:
     lines = lines_of(path)
     finish = next(
         number
@@ -117,12 +117,12 @@ def test_broken_off_at_any_event_it_is_never_complete(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FOUND.keys() & STREAMS.keys())
-def test_what_else_they_say(name: str) -> None:
+def test_tool_calls_and_citations_are_found(name: str) -> None:
     kind, number = FOUND[name]
     assert len(of(decoded(stream_of(lines_of(STREAMS[name]))), kind)) == number
 
 
 @pytest.mark.parametrize("name", APART.keys() & STREAMS.keys())
-def test_reasoning_that_is_counted_apart_is_part_of_the_output(name: str) -> None:
+def test_separately_counted_reasoning_is_part_of_output(name: str) -> None:
     (usage,) = of(decoded(stream_of(lines_of(STREAMS[name]))), Usage)
     assert usage == APART[name]

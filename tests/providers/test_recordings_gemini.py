@@ -1,4 +1,4 @@
-"""Recorded answers of Gemini. They are read where they lie, and skipped where they do not."""
+"""Recorded answers of Gemini, where the recordings are present, and our own streams."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def parts_of(lines: list[bytes]) -> list[dict[str, Any]]:
 
 
 @each
-def test_it_says_what_the_service_said(path: Path) -> None:
+def test_recording_decodes_to_its_content(path: Path) -> None:
     said = decoded(GeminiDecoder, bytes_of(path))
     parts = parts_of(lines_of(path))
     assert text(said) == "".join(part["text"] for part in parts if not part.get("thought")) != ""
@@ -49,7 +49,7 @@ def test_it_says_what_the_service_said(path: Path) -> None:
 
 
 @each
-def test_it_says_the_same_in_pieces(path: Path) -> None:
+def test_stream_in_pieces_decodes_the_same(path: Path) -> None:
     whole = decoded(GeminiDecoder, bytes_of(path))
     assert decoded(GeminiDecoder, one_by_one(bytes_of(path))) == whole
     for seed in range(3):
@@ -59,12 +59,12 @@ def test_it_says_the_same_in_pieces(path: Path) -> None:
 @each
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(places=st.lists(st.integers(0, 1 << 20), max_size=200))
-def test_it_says_the_same_in_any_pieces(path: Path, places: list[int]) -> None:
+def test_stream_in_any_pieces_decodes_the_same(path: Path, places: list[int]) -> None:
     assert decoded(GeminiDecoder, cut(bytes_of(path), places)) == decoded(GeminiDecoder, bytes_of(path))
 
 
 @each
-def test_broken_off_at_any_event_it_is_never_complete(path: Path) -> None:
+def test_stream_cut_at_any_event_is_truncated(path: Path) -> None:
     lines = lines_of(path)
     for place in range(len(lines)):
         said, error = heard(GeminiDecoder, stream_of(lines[:place], end=b""))
@@ -75,6 +75,6 @@ def test_broken_off_at_any_event_it_is_never_complete(path: Path) -> None:
 
 
 @each
-async def test_over_real_http(path: Path, provider: ScriptedProvider, connect: Connect) -> None:
+async def test_recording_over_http_decodes_the_same(path: Path, provider: ScriptedProvider, connect: Connect) -> None:
     provider.routes["POST /v1/models/*"] = replay(bytes_of(path), cuts=1)
     assert await read(connect(format="gemini")) == (decoded(GeminiDecoder, bytes_of(path)), None)

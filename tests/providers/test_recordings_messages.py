@@ -1,4 +1,4 @@
-"""Recorded answers of Anthropic's Messages. They are read where they lie, and skipped where they do not."""
+"""Recorded answers of Anthropic's Messages, where the recordings are present, and our own streams."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def events_of(path: Path) -> list[bytes]:
 
 
 def found_in(path: Path, kind: str) -> list[Any]:
-    """The values of a field anywhere in the recording, by another way than the decoder's."""
+    """Return the values of a field anywhere in the recording, independently of the decoder."""
     found: list[Any] = []
 
     def look(value: Any) -> None:
@@ -67,7 +67,7 @@ def found_in(path: Path, kind: str) -> list[Any]:
 
 
 @each
-def test_it_says_what_the_service_said(path: Path) -> None:
+def test_recording_decodes_to_its_content(path: Path) -> None:
     said = decoded(MessagesDecoder, b"".join(events_of(path)))
     spoken = "".join(found_in(path, "text")) or "".join(found_in(path, "explanation"))
     assert text(said) == spoken != ""
@@ -79,20 +79,20 @@ def test_it_says_what_the_service_said(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", WORDS.keys() & STREAMS.keys())
-def test_text_and_reasoning_are_apart(name: str) -> None:
+def test_text_and_reasoning_are_separate(name: str) -> None:
     said = decoded(MessagesDecoder, b"".join(events_of(STREAMS[name])))
     assert (text(said), text(said, "reasoning").partition(". ")[0]) == WORDS[name]
 
 
 @pytest.mark.parametrize("name", SOURCES.keys() & STREAMS.keys())
-def test_each_source_comes_once_with_its_title(name: str) -> None:
+def test_citations_are_unique_and_have_titles(name: str) -> None:
     sources = of(decoded(MessagesDecoder, b"".join(events_of(STREAMS[name]))), Citation)
     assert len({source.url for source in sources}) == len(sources) == SOURCES[name]
     assert all(source.title for source in sources)
 
 
 @each
-def test_it_says_the_same_in_pieces(path: Path) -> None:
+def test_stream_in_pieces_decodes_the_same(path: Path) -> None:
     stream = b"".join(events_of(path))
     whole = decoded(MessagesDecoder, stream)
     assert decoded(MessagesDecoder, one_by_one(stream)) == whole
@@ -103,13 +103,13 @@ def test_it_says_the_same_in_pieces(path: Path) -> None:
 @each
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(places=st.lists(st.integers(0, 1 << 20), max_size=200))
-def test_it_says_the_same_in_any_pieces(path: Path, places: list[int]) -> None:
+def test_stream_in_any_pieces_decodes_the_same(path: Path, places: list[int]) -> None:
     stream = b"".join(events_of(path))
     assert decoded(MessagesDecoder, cut(stream, places)) == decoded(MessagesDecoder, stream)
 
 
 @each
-def test_broken_off_at_any_event_it_is_never_complete(path: Path) -> None:
+def test_stream_cut_at_any_event_is_truncated(path: Path) -> None:
     events = events_of(path)
     whole = text(decoded(MessagesDecoder, events))
     for place in range(len(events)):
@@ -121,7 +121,7 @@ def test_broken_off_at_any_event_it_is_never_complete(path: Path) -> None:
 
 
 @each
-async def test_the_official_sdk_agrees(path: Path, provider: ScriptedProvider, connect: Connect) -> None:
+async def test_sdk_and_decoder_agree(path: Path, provider: ScriptedProvider, connect: Connect) -> None:
     provider.routes["POST /v1/messages"] = replay(b"".join(events_of(path)), cuts=1)
     said, error = await read(connect(format="messages"))
     assert error is None

@@ -1,4 +1,4 @@
-"""Recorded answers of real services in the Responses format. They are read where they lie, and skipped where not."""
+"""Recorded answers in the Responses format, where the recordings are present, and our own streams."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def stream_of(events: list[dict[str, Any]]) -> list[bytes]:
 
 
 def told(events: list[dict[str, Any]], *kinds: str) -> str:
-    """What the service said, by another way than the decoder's."""
+    """Return the text of the deltas, independently of the decoder."""
     return "".join(it["delta"] for it in events if it["type"] in {f"response.{kind}.delta" for kind in kinds})
 
 
 def pages(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Cited pages first, then those that searches have found, each once."""
+    """Return the cited pages, then those that searches found, each once."""
     cited = [it["annotation"] for it in events if it["type"] == "response.output_text.annotation.added"]
     output = events[-1]["response"]["output"]
     found = [page for it in output if it["type"] == "web_search_call" for page in it["action"].get("sources") or ()]
@@ -54,7 +54,7 @@ def pages(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 @each
-def test_it_says_what_the_service_said(path: Path) -> None:
+def test_recording_decodes_to_its_content(path: Path) -> None:
     events = events_of(path)
     said = decoded(stream_of(events))
     output, counts = events[-1]["response"]["output"], events[-1]["response"]["usage"]
@@ -75,7 +75,7 @@ def test_it_says_what_the_service_said(path: Path) -> None:
 
 
 @each
-def test_it_says_the_same_in_any_pieces(path: Path) -> None:
+def test_stream_in_pieces_decodes_the_same(path: Path) -> None:
     whole = b"".join(stream_of(events_of(path)))
     said = decoded([whole])
     for seed in range(3):
@@ -84,7 +84,7 @@ def test_it_says_the_same_in_any_pieces(path: Path) -> None:
 
 
 @each
-def test_broken_off_at_any_event_it_is_never_complete(path: Path) -> None:
+def test_stream_cut_at_any_event_is_truncated(path: Path) -> None:
     events = events_of(path)
     places = range(len(events)) if len(events) < 60 else [*range(20), *range(20, len(events), 37), len(events) - 1]
     for place in places:
@@ -95,7 +95,7 @@ def test_broken_off_at_any_event_it_is_never_complete(path: Path) -> None:
         assert error.code == "truncated"
 
 
-def test_a_quota_that_is_used_up() -> None:
+def test_exhausted_quota_is_permanent_rate_limit() -> None:
     said, error = heard(stream_of([*events_of(STREAMS["own-reasoning"])[:2], QUOTA]))
     assert error is not None
     assert (said, error.code, error.transient) == ([], "rate_limited", False)
@@ -103,6 +103,6 @@ def test_a_quota_that_is_used_up() -> None:
 
 
 @pytest.mark.parametrize("name", TITLED.keys() & STREAMS.keys())
-def test_sources_of_a_search(name: str) -> None:
+def test_search_citations_have_titles(name: str) -> None:
     sources = of(decoded(stream_of(events_of(STREAMS[name]))), Citation)
     assert len([source for source in sources if source.title]) == TITLED[name]

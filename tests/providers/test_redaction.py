@@ -1,4 +1,4 @@
-"""What is secret is found in every form in which it was seen to come back, and little else is changed."""
+"""Secrets are redacted in every form that services were seen to return, and little else is changed."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ FORMS: dict[str, Callable[[str], str]] = {
 
 
 def traces(key: str, form: str) -> list[str]:
-    """What of a key must not be left of a form of it: all but what little the neighbours may hold of it."""
+    """Return the parts of a key's form that must not remain, without edges that base64 shares with neighbors."""
     shown = FORMS[form](key)
     return [shown, shown[3:-5]] if "base64" in form or form == "Basic" else [shown.strip("\"'")]
 
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("form", FORMS)
-def test_a_key_is_found_in_every_form(form: str, key: str) -> None:
+def test_key_is_redacted_in_every_form(form: str, key: str) -> None:
     words = f"No: {FORMS[form](key)}, sorry"
     shown = Redactor([key])(words)
     assert "[key]" in shown
@@ -71,30 +71,30 @@ def test_a_key_is_found_in_every_form(form: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("sent", ["Bearer s3cr3t-token", "token  s3cr3t-token", "s3cr3t-token"])
-def test_credentials_are_found_without_their_scheme(sent: str) -> None:
+def test_credentials_without_scheme_are_redacted(sent: str) -> None:
     assert Redactor([sent])("You sent s3cr3t-token.") == "You sent [key]."
 
 
-def test_the_parts_of_basic_credentials_are_found() -> None:
+def test_parts_of_basic_credentials_are_redacted() -> None:
     redactor = Redactor(["Basic " + base64.b64encode(b"user:pa55word!").decode()])
     assert redactor("user:pa55word! and pa55word!") == "[key] and [key]"
 
 
 @pytest.mark.parametrize("words", ["", "Nothing here: 100 % \\o/ &c; %zz \\u12", "a" * 1000])
-def test_other_words_stay_as_they_are(words: str) -> None:
+def test_other_text_is_unchanged(words: str) -> None:
     assert Redactor(KEYS)(words) == words
     assert Redactor([])(words) == words
 
 
 @given(st.text(), st.sampled_from(KEYS), st.text(), st.sampled_from(sorted(FORMS)))
-def test_whatever_stands_around_a_key_in_any_form_it_is_not_shown(before: str, key: str, after: str, form: str) -> None:
+def test_key_in_any_form_and_context_is_redacted(before: str, key: str, after: str, form: str) -> None:
     shown = Redactor([key])(f"{before} {FORMS[form](key)} {after}")
     assert not [trace for trace in traces(key, form) if trace in shown and trace not in before + after]
 
 
 @pytest.mark.parametrize("before", range(MAX_CHARACTERS - 60, MAX_CHARACTERS + 60, 7))
 @pytest.mark.parametrize("form", ["plain", "all in JSON's escapes", "base64 at 1"])
-def test_no_cut_leaves_a_part(before: int, form: str) -> None:
+def test_cut_leaves_no_part_of_key(before: int, form: str) -> None:
     key = KEYS[0]
     shown = Redactor([key])(" " * before + FORMS[form](key) + "tail" * 100)
     (whole,) = traces(key, form)[-1:]
@@ -102,16 +102,16 @@ def test_no_cut_leaves_a_part(before: int, form: str) -> None:
 
 
 @pytest.mark.parametrize("before", range(LABEL_LENGTH - 40, LABEL_LENGTH + 40, 3))
-def test_no_cut_of_a_label_leaves_a_part(before: int) -> None:
+def test_cut_of_label_leaves_no_part_of_key(before: int) -> None:
     label = Redactor([KEYS[0]]).label("_" * before + KEYS[0] + "tail" * 100)
     assert len(label) <= LABEL_LENGTH
     assert "sk-" not in label
     assert label.startswith("____")
 
 
-def test_a_label_is_one_line_without_control_characters() -> None:
+def test_label_is_one_line_without_control_characters() -> None:
     assert Redactor([]).label("a\nb\0c\u202ed\u2028e") == "a b c d e"
 
 
-def test_a_short_value_is_no_secret() -> None:
+def test_short_value_is_not_redacted() -> None:
     assert Redactor(["2025", "true"])("true in 2025") == "true in 2025"

@@ -1,4 +1,4 @@
-"""Settings are checked at start-up; what services offer is asked with care."""
+"""Settings are checked at the start; the status of providers is cached and bounded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jupyter_bgstream.testing import FakeClock, Hold, Script, ScriptedProvider, 
 LOCAL = {"base_url": "http://127.0.0.1:1/v1"}
 
 
-def test_it_is_what_the_engine_wants() -> None:
+def test_registry_implements_the_engine_protocols() -> None:
     providers: Providers = Registry(environ={})
     provider: Provider = providers.resolve("openai/gpt-4o-mini")
     assert provider.name == "openai"
@@ -69,7 +69,7 @@ def test_it_is_what_the_engine_wants() -> None:
         ("x", {**LOCAL, "total_timeout": -1}, "providers['x'].total_timeout", "more than 0"),
     ],
 )
-async def test_a_wrong_setting_takes_away_its_provider_alone(name: str, config: Any, field: str, words: str) -> None:
+async def test_invalid_setting_disables_only_its_provider(name: str, config: Any, field: str, words: str) -> None:
     registry = Registry({name: config, "sound": LOCAL}, environ={})
     (problem,) = registry.problems
     assert field.partition(".")[0] in problem
@@ -97,7 +97,7 @@ class _NoTruth:
 
 
 class _Raises(dict[str, Any]):
-    """Code of others in the config that fails whatever is asked of it."""
+    """A mapping in the config that fails on every access."""
 
     def __contains__(self, name: object) -> bool:
         raise RuntimeError("sk-secret")
@@ -107,7 +107,7 @@ class _Raises(dict[str, Any]):
 
 @pytest.mark.parametrize("entry", [_NoTruth(), _Raises(base_url="http://x/v1"), [], "", 0, True, {1: 2}, b"x"])
 @pytest.mark.parametrize("name", ["mine", "openai", "ollama", "demo"])
-async def test_any_bad_entry_takes_away_its_provider_alone(name: str, entry: Any) -> None:
+async def test_any_invalid_entry_disables_only_its_provider(name: str, entry: Any) -> None:
     registry = Registry({name: entry, "sound": LOCAL}, environ={})
     (problem,) = registry.problems
     assert repr(name) in problem
@@ -118,7 +118,7 @@ async def test_any_bad_entry_takes_away_its_provider_alone(name: str, entry: Any
     assert registry.resolve("sound/x").config_error() is None
 
 
-async def test_bad_plugin_settings_take_away_the_plugin_alone() -> None:
+async def test_invalid_plugin_settings_disable_only_the_plugin() -> None:
     registry = Registry({"demo": {"models": 5}, "litellm": {"idle_timeout": 0}}, environ={})
     assert len(registry.problems) == 2
     assert {status.error.code for status in await registry.status() if status.name in ("demo", "litellm")} == {
@@ -126,7 +126,7 @@ async def test_bad_plugin_settings_take_away_the_plugin_alone() -> None:
     }
 
 
-def test_broken_metadata_of_other_packages_leaves_own_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_metadata_of_other_packages_keeps_bundled_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: Any) -> Any:
         raise TypeError("a package without a name")
 
@@ -134,7 +134,7 @@ def test_broken_metadata_of_other_packages_leaves_own_plugins(monkeypatch: pytes
     assert Registry(environ={}).resolve("demo/tour").name == "demo"
 
 
-def test_bad_alias_takes_away_itself_alone() -> None:
+def test_invalid_alias_disables_only_itself() -> None:
     aliases = {
         "good": "local/x",
         "bad one": "local/x",
@@ -155,7 +155,7 @@ def test_bad_alias_takes_away_itself_alone() -> None:
         assert words in caught.value.message
 
 
-def test_openai_takes_its_address_from_the_environment() -> None:
+def test_openai_base_url_comes_from_environment() -> None:
     assert "http://127.0.0.1:9/v1" in repr(
         Registry(environ={"OPENAI_BASE_URL": "http://127.0.0.1:9/v1/"}).resolve("openai/x")
     )
@@ -163,20 +163,20 @@ def test_openai_takes_its_address_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("model", ["nobody/x", "gpt-4o", "", "/", "OpenAI/x"])
-def test_a_provider_that_is_not_there(model: str) -> None:
+def test_unknown_provider_error_lists_known_providers(model: str) -> None:
     with pytest.raises(ProviderError) as caught:
         Registry({"local": LOCAL}, environ={}).resolve(model)
     assert caught.value.code == "unknown_provider"
     assert "local, mistral" in caught.value.message
 
 
-def test_a_provider_without_a_model() -> None:
+def test_provider_without_model_is_model_not_found() -> None:
     with pytest.raises(ProviderError) as caught:
         Registry(environ={}).resolve("openai/")
     assert caught.value.code == "model_not_found"
 
 
-async def test_a_wrong_default_is_refused_with_its_reason_and_not_replaced() -> None:
+async def test_invalid_default_model_is_refused_and_not_replaced() -> None:
     for wrong in ("gpt-4o", "other/x", "local/", "bad"):
         registry = Registry({"local": LOCAL}, environ={"OPENAI_API_KEY": "k"}, default_model=wrong, aliases={"bad": 5})
         assert registry.problems[-1].startswith("default_model: ")
@@ -185,7 +185,7 @@ async def test_a_wrong_default_is_refused_with_its_reason_and_not_replaced() -> 
         assert (caught.value.code, caught.value.message) == ("no_default_model", registry.problems[-1])
 
 
-async def test_the_key_is_read_at_each_call(provider: ScriptedProvider) -> None:
+async def test_key_is_read_at_each_call(provider: ScriptedProvider) -> None:
     provider.scripts["one"] = answer("yes")
     environ: dict[str, str] = {}
     service = Registry({"puppet": {"base_url": provider.base_url, "api_key_env": "KEY"}}, environ=environ).resolve(
@@ -201,7 +201,7 @@ async def test_the_key_is_read_at_each_call(provider: ScriptedProvider) -> None:
 
 
 class TestStatus:
-    async def test_what_each_offers(self, provider: ScriptedProvider) -> None:
+    async def test_status_lists_models_or_error_of_each_provider(self, provider: ScriptedProvider) -> None:
         provider.scripts = {"b": answer(""), "a/x": answer("")}
         config = {
             "puppet": {"base_url": provider.base_url},
@@ -217,7 +217,7 @@ class TestStatus:
         assert errors == {"gone": "unreachable", "shut": "missing_key"}
         assert {status.kind for status in found.values()} == {"chat_completions"}
 
-    async def test_it_is_asked_once_a_minute(self, provider: ScriptedProvider) -> None:
+    async def test_status_is_cached_for_a_minute(self, provider: ScriptedProvider) -> None:
         clock = FakeClock()
         config = {"puppet": {"base_url": provider.base_url}}
         registry = Registry(config, environ={}, builtin=False, monotonic=clock.monotonic)
@@ -231,7 +231,7 @@ class TestStatus:
         await registry.status(refresh=True)
         assert provider.listings == 3
 
-    async def test_a_fault_is_remembered_for_a_shorter_time(self, provider: ScriptedProvider) -> None:
+    async def test_failed_status_is_cached_for_ten_seconds(self, provider: ScriptedProvider) -> None:
         clock = FakeClock()
         config = {"puppet": {"base_url": provider.base_url}}
         registry = Registry(config, environ={}, builtin=False, monotonic=clock.monotonic)
@@ -243,7 +243,7 @@ class TestStatus:
         clock.advance(1)
         assert (await registry.status())[0].models == ("puppet/one",)
 
-    async def test_who_asks_meanwhile_gets_the_same_answer(self, provider: ScriptedProvider) -> None:
+    async def test_concurrent_callers_share_one_status_request(self, provider: ScriptedProvider) -> None:
         provider.listing = Script(headers={"Content-Type": "application/json"}, steps=(Hold(), Send(b'{"data": []}')))
         registry = Registry({"puppet": {"base_url": provider.base_url}}, environ={}, builtin=False)
         first = asyncio.create_task(registry.status())
@@ -254,7 +254,7 @@ class TestStatus:
         assert len({id(each[0]) for each in await asyncio.gather(first, *others)}) == 1
         assert provider.listings == 1
 
-    async def test_one_that_hangs_keeps_the_others_no_longer_than_its_bound(
+    async def test_hanging_providers_are_unreachable_after_the_limit(
         self, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("jupyter_bgstream.providers.http_provider.STATUS_SECONDS", 0.1)
@@ -277,7 +277,9 @@ class TestStatus:
             (refusal(200, "7"), None),
         ],
     )
-    async def test_a_strange_listing(self, provider: ScriptedProvider, listing: Script, code: str | None) -> None:
+    async def test_malformed_model_list_yields_no_models(
+        self, provider: ScriptedProvider, listing: Script, code: str | None
+    ) -> None:
         provider.listing = listing
         (status,) = await Registry({"puppet": {"base_url": provider.base_url}}, environ={}, builtin=False).status()
         assert status.models == ()
@@ -294,8 +296,6 @@ class TestStatus:
         ({"api_key_env": "KEY"}, {"KEY": "sk-clé"}, "missing_key"),
     ],
 )
-def test_whether_it_could_be_asked_is_known_without_cache(
-    config: dict[str, Any], environ: dict[str, str], code: str | None
-) -> None:
+def test_config_error_reports_missing_key(config: dict[str, Any], environ: dict[str, str], code: str | None) -> None:
     config_error = Registry({"x": LOCAL | config}, environ=environ).resolve("x/one").config_error()
     assert (config_error.code if config_error else None) == code

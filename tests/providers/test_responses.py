@@ -1,4 +1,4 @@
-"""The Responses format: what it asks, and what it makes of every event, however the bytes are cut."""
+"""The Responses format: requests, and the decoding of every event in any pieces."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COUNTED = Usage(input_tokens=20, output_tokens=30, cached_tokens=5, reasoning_to
 
 
 def stream(*events: dict[str, Any], background: bool = False, number: int = 0) -> list[bytes]:
-    """The events of a stream, numbered, each with its `event:` line; one that has no type is created."""
+    """Return the numbered events of a stream, each with its `event:` line, after response.created."""
     begun = {"type": "response.created", "response": {"id": "resp_1", "status": "queued", "background": background}}
     return [event({"sequence_number": n} | it, it["type"]) for n, it in enumerate([begun, *events], number)]
 
@@ -133,19 +133,19 @@ SAID = [
 ]
 
 
-def test_every_event_is_said_once() -> None:
+def test_every_event_is_decoded_once() -> None:
     assert decoded(EVERYTHING) == SAID
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_it_says_the_same_in_any_pieces(seed: int) -> None:
+def test_stream_in_pieces_decodes_the_same(seed: int) -> None:
     whole = b"".join(EVERYTHING)
     assert decoded(cut_at_random(whole, seed)) == SAID
     assert decoded(bytes([byte]) for byte in whole) == SAID
 
 
 @pytest.mark.parametrize("place", range(len(EVERYTHING)))
-def test_broken_off_at_any_event_it_is_never_complete(place: int) -> None:
+def test_stream_cut_at_any_event_is_truncated(place: int) -> None:
     said, error = heard(EVERYTHING[:place])
     assert error is not None
     assert error.code == "truncated"
@@ -154,7 +154,7 @@ def test_broken_off_at_any_event_it_is_never_complete(place: int) -> None:
     assert error is not None
 
 
-def test_done_may_follow_the_end_and_nothing_else_counts() -> None:
+def test_events_after_the_end_are_ignored() -> None:
     late = stream(delta("output_text", "too late"), number=99)
     assert decoded([*EVERYTHING, event("[DONE]"), *late]) == SAID
 
@@ -168,7 +168,7 @@ def test_done_may_follow_the_end_and_nothing_else_counts() -> None:
         ("reasoning_summary_text", "reasoning", {"type": "reasoning", "summary": [{"text": "Hi."}]}),
     ],
 )
-def test_a_text_is_said_once_in_whatever_way_it_is_told(kind: str, channel: Any, whole: dict[str, Any]) -> None:
+def test_text_is_decoded_once_from_any_form(kind: str, channel: Any, whole: dict[str, Any]) -> None:
     by_deltas, by_done, by_end = [delta(kind, "H"), delta(kind, "i.")], [done(kind, "Hi.")], [end(whole)]
     for events in (
         [*by_deltas, *by_done, item(whole), *by_end],
@@ -181,7 +181,7 @@ def test_a_text_is_said_once_in_whatever_way_it_is_told(kind: str, channel: Any,
         assert text(decoded(stream(*events)), channel) == "Hi."
 
 
-def test_a_whole_that_differs_from_what_was_said_changes_nothing() -> None:
+def test_differing_final_text_is_ignored() -> None:
     said = decoded(stream(*PLAIN[:2], done("output_text", "Something else, and longer"), end(message("Quite " * 9))))
     assert text(said) == "Hello, weiß 🦉"
 
@@ -208,11 +208,11 @@ def test_a_whole_that_differs_from_what_was_said_changes_nothing() -> None:
         (end(status="incomplete", incomplete_details=None), "incomplete"),
     ],
 )
-def test_why_it_ended(last: dict[str, Any], reason: str) -> None:
+def test_finish_reason_follows_status_and_output(last: dict[str, Any], reason: str) -> None:
     assert decoded(stream(last))[-1] == Completed(at=0.0, finish_reason=reason)
 
 
-def test_a_refusal_is_text_and_the_reason() -> None:
+def test_refusal_becomes_text_and_finish_reason() -> None:
     said = decoded(stream(delta("refusal", "I "), delta("refusal", "won't."), done("refusal", "I won't."), end()))
     assert (text(said), said[-1]) == ("I won't.", Completed(at=0.0, finish_reason="refusal"))
 
@@ -230,7 +230,7 @@ def test_a_refusal_is_text_and_the_reason() -> None:
         ({"type": "function_call", "name": "n", "arguments": "{}"}, ("call_0", "n", "{}")),
     ],
 )
-def test_other_calls_are_shown(found: dict[str, Any], call: tuple[str, str, str]) -> None:
+def test_other_calls_become_tool_calls(found: dict[str, Any], call: tuple[str, str, str]) -> None:
     (shown,) = of(decoded(stream(item(found), end(found) if "call_0" not in call else end())), ToolCall)
     assert (shown.id, shown.name, shown.arguments) == call
 
@@ -272,7 +272,7 @@ def test_other_calls_are_shown(found: dict[str, Any], call: tuple[str, str, str]
         (end(status="cancelled"), "provider_error", False),
     ],
 )
-def test_every_error_has_its_code(last: dict[str, Any], code: str, transient: bool) -> None:
+def test_error_maps_to_code_and_transience(last: dict[str, Any], code: str, transient: bool) -> None:
     said, error = heard(stream(delta("output_text", "Half"), last))
     assert error is not None
     assert (error.code, error.transient, text(said)) == (code, transient, "Half")
@@ -280,21 +280,21 @@ def test_every_error_has_its_code(last: dict[str, Any], code: str, transient: bo
     assert not of(said, Completed)
 
 
-def test_what_a_failed_answer_cost_is_counted() -> None:
+def test_usage_of_failed_answer_is_yielded() -> None:
     said, error = heard(stream(end(status="failed", error={"code": "server_error", "message": "Oops."})))
     assert error is not None
     assert of(said, Usage) == [COUNTED]
 
 
 @pytest.mark.parametrize("bad", ["{nonsense", '{"type": "response.output_text.delta", "delta": 5}'])
-def test_what_cannot_be_read_is_malformed(bad: str) -> None:
+def test_unreadable_event_is_malformed(bad: str) -> None:
     said, error = heard([*stream(*PLAIN), event(bad)])
     assert error is not None
     assert (error.code, text(said)) == ("malformed_stream", "Hello, weiß 🦉")
 
 
 @pytest.mark.parametrize("idle", ["[1]", '{"type": 7}', '"text"', '{"sequence_number": "x"}'])
-def test_what_is_no_event_says_nothing(idle: str) -> None:
+def test_unknown_payloads_are_ignored(idle: str) -> None:
     said, error = heard([*stream(*PLAIN), event(idle), *stream(end())])
     assert (error, text(said)) == (None, "Hello, weiß 🦉")
 
@@ -312,7 +312,7 @@ def test_what_is_no_event_says_nothing(idle: str) -> None:
         {"type": "response.completed", "response": {"output": [{"type": "message", "content": [None, {"text": 4}]}]}},
     ],
 )
-def test_a_shape_that_nobody_promised_breaks_nothing(odd: dict[str, Any]) -> None:
+def test_unexpected_shapes_still_complete(odd: dict[str, Any]) -> None:
     strange = [delta("output_text", ""), item({"type": None}), {"type": "response.created"}]
     assert isinstance(decoded(stream(*strange, odd))[-1], Completed)
 
@@ -338,7 +338,7 @@ def joined(said: Iterable[ProviderEvent]) -> tuple[Any, ...]:
     return text(said), text(said, "reasoning"), others, said[-2:]
 
 
-def test_only_what_the_service_keeps_is_marked() -> None:
+def test_only_background_answers_yield_resume_tokens() -> None:
     assert not of(decoded(EVERYTHING), Resume)  # type: ignore[arg-type]
     decoder = FORMAT.decoder(ERRORS)
     for piece in KEPT:
@@ -348,7 +348,7 @@ def test_only_what_the_service_keeps_is_marked() -> None:
     assert isinstance(FORMAT.decoder(ERRORS).feed(KEPT[0])[0], Resume)  # from the first moment
 
 
-def test_events_without_numbers_cannot_be_gone_on_with() -> None:
+def test_unnumbered_events_yield_no_resume_token() -> None:
     begun = {"type": "response.created", "response": {"id": "resp_1", "status": "queued", "background": True}}
     said, error = heard([event(it, str(it["type"])) for it in (begun, delta("output_text", "one "))])
     assert not of(said, Resume)  # type: ignore[arg-type]  # all of it would be said twice
@@ -357,7 +357,7 @@ def test_events_without_numbers_cannot_be_gone_on_with() -> None:
 
 @pytest.mark.parametrize("place", range(1, len(KEPT) + 1))
 @pytest.mark.parametrize("again", [0, 3], ids=["on time", "some events twice"])
-def test_from_any_token_the_rest_follows_without_gap_or_double(place: int, again: int) -> None:
+def test_resume_from_any_token_has_no_gap_or_duplicate(place: int, again: int) -> None:
     decoder = FORMAT.decoder(ERRORS)
     before = [it for piece in KEPT[:place] for it in decoder.feed(piece)]
     (token,) = [it.token for it in before if isinstance(it, Resume)][-1:]
@@ -369,7 +369,7 @@ def test_from_any_token_the_rest_follows_without_gap_or_double(place: int, again
 
 
 @pytest.mark.parametrize("place", range(1, len(KEPT)))
-def test_from_any_token_the_rest_is_found_in_the_whole(place: int) -> None:
+def test_snapshot_from_any_token_completes_the_answer(place: int) -> None:
     decoder = FORMAT.decoder(ERRORS)
     before = [it for piece in KEPT[:place] for it in decoder.feed(piece)]
     (token,) = [it.token for it in before if isinstance(it, Resume)][-1:]
@@ -380,7 +380,7 @@ def test_from_any_token_the_rest_is_found_in_the_whole(place: int) -> None:
     assert joined([*unmarked(before), *unmarked(rest)]) == joined(unmarked(decoded(KEPT)))
 
 
-def test_a_look_at_an_answer_that_failed_is_its_error() -> None:
+def test_snapshot_of_failed_answer_is_provider_error() -> None:
     (token,) = [it.token for it in FORMAT.decoder(ERRORS).feed(KEPT[0]) if isinstance(it, Resume)]
     decoder = FORMAT.decoder(ERRORS, token)
     decoder.apply_snapshot({"status": "failed", "error": {"code": "server_error", "message": "Oops."}})
@@ -389,7 +389,7 @@ def test_a_look_at_an_answer_that_failed_is_its_error() -> None:
     assert decoder.error.code == "provider_error"
 
 
-def test_where_to_ask() -> None:
+def test_resume_paths_escape_the_response_id() -> None:
     decoder = FORMAT.decoder(ERRORS)
     begun = {"type": "response.created", "response": {"id": "../a b?", "background": True}, "sequence_number": 0}
     (mark,) = decoder.feed(event(begun))
@@ -412,7 +412,7 @@ def asked(*messages: Message, lasting: bool = False, **params: Any) -> dict[str,
     return dict(msgspec.json.decode(request.body or b""))
 
 
-def test_what_is_asked() -> None:
+def test_request_body_sets_background_and_store() -> None:
     assert asked() == {
         "model": "one",
         "input": [{"role": "user", "content": "What is a log?"}],
@@ -425,7 +425,7 @@ def test_what_is_asked() -> None:
     assert ("background" in kept, kept["store"]) == (False, True)
 
 
-def test_a_job_decides_for_itself_whether_its_answer_is_kept() -> None:
+def test_params_of_job_override_background_and_store() -> None:
     private = asked(lasting=True, background=False)
     assert ("background" in private, private["store"]) == (False, False)
     kept = asked(background=True)
@@ -434,7 +434,7 @@ def test_a_job_decides_for_itself_whether_its_answer_is_kept() -> None:
     assert (brief["background"], brief["store"]) == (True, False)
 
 
-def test_turns_and_images() -> None:
+def test_turns_and_images_are_encoded() -> None:
     image = ImagePart(media_type="image/png", data=b"\x89PNG")
     body = asked(
         Message(role="system", content="Be brief."),
@@ -478,7 +478,7 @@ def closed(value: dict[str, Any]) -> dict[str, Any]:
         ({"type": "object"}, False),
     ],
 )
-def test_a_schema_is_strict_if_the_service_takes_it_so(schema: dict[str, Any], strict: bool) -> None:
+def test_schema_is_strict_only_where_supported(schema: dict[str, Any], strict: bool) -> None:
     assert asked(schema=schema)["text"]["format"]["strict"] is strict
 
 
@@ -512,7 +512,7 @@ def test_a_schema_is_strict_if_the_service_takes_it_so(schema: dict[str, Any], s
         ({"tools": [{"type": "web_search"}]}, {"tools": [{"type": "web_search"}]}),
     ],
 )
-def test_parameters_by_this_format_s_names(params: dict[str, Any], fields: dict[str, Any]) -> None:
+def test_params_are_encoded(params: dict[str, Any], fields: dict[str, Any]) -> None:
     assert asked(**params) == asked() | fields
 
 
@@ -527,20 +527,20 @@ def test_parameters_by_this_format_s_names(params: dict[str, Any], fields: dict[
         ({"temperature": 9}, "temperature"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_words(params: dict[str, Any], word: str) -> None:
+def test_invalid_params_are_refused_by_name(params: dict[str, Any], word: str) -> None:
     with pytest.raises(ProviderError) as caught:
         asked(**params)
     assert caught.value.code == "bad_request"
     assert word in caught.value.message
 
 
-def test_the_names_of_models() -> None:
+def test_model_names_are_read_from_list() -> None:
     assert FORMAT.model_names({"data": [{"id": "b"}, {"id": "a"}, {}, 3]}) == ["a", "b"]
     assert FORMAT.model_names([{"id": "b"}]) == ["b"]
     assert FORMAT.model_names({"data": None}) == FORMAT.model_names(None) == []
 
 
-def test_calls_before_a_message_are_the_services_own_in_a_stream_too() -> None:
+def test_calls_before_a_message_do_not_end_in_tool_calls() -> None:
     call = {"type": "custom_tool_call", "call_id": "c", "name": "n", "input": "in"}
     for items, reason in (((call, message("Done.")), "stop"), ((message("I look."), call), "tool_calls")):
         events = [item(each, place) for place, each in enumerate(items)]

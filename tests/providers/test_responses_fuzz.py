@@ -1,4 +1,4 @@
-"""Answers that a service keeps, made of anything: whatever comes, a token is one, and nothing breaks from there."""
+"""Fuzz background answers: after any events the resume token is valid, and resuming never crashes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def checked(decoder: ResponsesDecoder, said: list[ProviderEvent]) -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(events, max_size=6), responses)
-def test_nothing_breaks_an_answer_that_is_gone_on_with(sent: list[Any], whole: Any) -> None:
+def test_resuming_survives_arbitrary_events(sent: list[Any], whole: Any) -> None:
     pieces = [event(json.dumps(it)) for it in sent]
     decoder = FORMAT.decoder(ERRORS)
     said = [it for piece in [event(BEGUN), *pieces] for it in decoder.feed(piece)]

@@ -1,4 +1,4 @@
-"""An answer that its service keeps, over as many connections as it takes."""
+"""Background answers that are resumed over several connections."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ THOUGHT = "Let me count."
 
 
 class Sleeps:
-    """Sleep that takes no time, remembers how long it would have been, and does something meanwhile."""
+    """A fake sleep that returns at once, records its duration, and runs the next callback."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -97,7 +97,7 @@ def token_of_a_first_event() -> str:
 
 
 async def begun(puppet: HTTPProvider, what: Job, pieces: int) -> tuple[str, str]:
-    """Read so many pieces of the text, leave, and return them and how to go on."""
+    """Read this many pieces of the text, leave, and return the text and the resume token."""
     said: list[ProviderEvent] = []
     stream = puppet.stream(what)
     async for batch in stream:
@@ -114,7 +114,7 @@ def whole(said: Sequence[ProviderEvent]) -> None:
     assert of(said, Completed) == [Completed(at=0.0, finish_reason="stop")]
 
 
-async def test_without_trouble_it_is_one_connection(
+async def test_uninterrupted_answer_uses_one_connection(
     puppet: HTTPProvider, provider: ScriptedProvider, service: ScriptedResponses
 ) -> None:
     said, error = await read(puppet, job())
@@ -124,7 +124,7 @@ async def test_without_trouble_it_is_one_connection(
     assert (service.answers[0].asked["background"], service.answers[0].asked["store"]) == (True, True)
 
 
-async def test_what_is_not_kept_is_truncated(
+async def test_interrupted_foreground_answer_is_truncated(
     provider: ScriptedProvider, service: ScriptedResponses, sleeps: Sleeps
 ) -> None:
     service.cut_after = 5
@@ -136,7 +136,7 @@ async def test_what_is_not_kept_is_truncated(
 
 
 @pytest.mark.parametrize("length", range(1, 14))
-async def test_however_often_it_is_cut_it_is_whole(
+async def test_repeatedly_cut_answer_is_complete(
     puppet: HTTPProvider, provider: ScriptedProvider, service: ScriptedResponses, sleeps: Sleeps, length: int
 ) -> None:
     service.cut_after = length
@@ -149,7 +149,7 @@ async def test_however_often_it_is_cut_it_is_whole(
     assert sleeps.slept == []  # each connection brought something
 
 
-async def test_after_our_own_death_it_goes_on_at_the_next_event(
+async def test_resume_after_restart_continues_at_next_event(
     puppet: HTTPProvider, provider: ScriptedProvider, service: ScriptedResponses
 ) -> None:
     before, token = await begun(puppet, job("puppet/held"), 2)
@@ -162,7 +162,7 @@ async def test_after_our_own_death_it_goes_on_at_the_next_event(
     assert len(service.answers[0].read_after) == 1
 
 
-async def test_an_answer_too_old_to_be_streamed_is_looked_at_until_it_ends(
+async def test_unstreamable_answer_is_polled_until_its_end(
     puppet: HTTPProvider, service: ScriptedResponses, sleeps: Sleeps
 ) -> None:
     before, token = await begun(puppet, job("puppet/held"), 1)
@@ -175,7 +175,7 @@ async def test_an_answer_too_old_to_be_streamed_is_looked_at_until_it_ends(
     assert set(sleeps.slept[1:]) == {resumable_stream.POLL_DELAY}
 
 
-async def test_a_service_that_knows_only_the_whole_answer_is_looked_at(
+async def test_service_that_returns_only_snapshots_completes_answer(
     puppet: HTTPProvider, provider: ScriptedProvider, service: ScriptedResponses
 ) -> None:
     before, token = await begun(puppet, job("puppet/held"), 2)
@@ -193,7 +193,7 @@ async def test_a_service_that_knows_only_the_whole_answer_is_looked_at(
     assert before + text(said) == TEXT
 
 
-async def test_what_is_no_answer_at_all_is_malformed(puppet: HTTPProvider, provider: ScriptedProvider) -> None:
+async def test_html_response_to_resume_is_malformed(puppet: HTTPProvider, provider: ScriptedProvider) -> None:
     _, token = await begun(puppet, job("puppet/held"), 2)
     provider.routes["GET /v1/responses/*"] = refusal(200, "<html>Please log in.</html>", {"Content-Type": "text/html"})
     _, error = await read(puppet, msgspec.structs.replace(job("puppet/held"), resume=token))
@@ -204,7 +204,7 @@ async def test_what_is_no_answer_at_all_is_malformed(puppet: HTTPProvider, provi
 @pytest.mark.parametrize(
     "answer", [refusal(404), refusal(410), refusal(400, {"error": {"message": "It has expired."}})]
 )
-async def test_a_forgotten_answer_is_gone(
+async def test_forgotten_answer_is_answer_gone(
     puppet: HTTPProvider, provider: ScriptedProvider, service: ScriptedResponses, answer: Script
 ) -> None:
     _, token = await begun(puppet, job("puppet/held"), 1)
@@ -215,7 +215,7 @@ async def test_a_forgotten_answer_is_gone(
     assert "HTTP 4" in error.message
 
 
-async def test_it_may_also_be_forgotten_while_it_is_looked_at(
+async def test_answer_forgotten_while_polled_is_answer_gone(
     puppet: HTTPProvider, service: ScriptedResponses, sleeps: Sleeps
 ) -> None:
     _, token = await begun(puppet, job("puppet/held"), 1)
@@ -227,7 +227,7 @@ async def test_it_may_also_be_forgotten_while_it_is_looked_at(
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, "unauthorized"), (422, "bad_request")])
-async def test_another_refusal_to_go_on_is_final(
+async def test_other_error_on_resume_is_final(
     puppet: HTTPProvider, provider: ScriptedProvider, status: int, code: str
 ) -> None:
     _, token = await begun(puppet, job("puppet/held"), 1)
@@ -239,7 +239,7 @@ async def test_another_refusal_to_go_on_is_final(
 
 
 @pytest.mark.parametrize("trouble", [Script(steps=(Reset(),)), refusal(503), refusal(429)])
-async def test_tries_that_bring_nothing_are_counted(
+async def test_fruitless_resume_attempts_are_limited(
     puppet: HTTPProvider, provider: ScriptedProvider, sleeps: Sleeps, trouble: Script
 ) -> None:
     _, token = await begun(puppet, job("puppet/held"), 1)
@@ -251,7 +251,7 @@ async def test_tries_that_bring_nothing_are_counted(
     assert len(provider.requests) == 1 + len(resumable_stream.DELAYS)
 
 
-async def test_trouble_that_passes_is_forgotten(
+async def test_temporary_error_on_resume_is_retried_after_its_delay(
     puppet: HTTPProvider, provider: ScriptedProvider, service: ScriptedResponses, sleeps: Sleeps
 ) -> None:
     before, token = await begun(puppet, job("puppet/held"), 1)
@@ -269,7 +269,7 @@ async def test_trouble_that_passes_is_forgotten(
     assert sleeps.slept == [9, 9]
 
 
-async def test_a_service_that_cannot_be_reached_is_tried_as_well(sleeps: Sleeps) -> None:
+async def test_unreachable_service_is_retried_on_resume(sleeps: Sleeps) -> None:
     token = token_of_a_first_event()
     nobody = connected(f"http://127.0.0.1:{free_port()}/v1", sleeps)
     _, error = await read(nobody, msgspec.structs.replace(job(), resume=token))
@@ -278,9 +278,7 @@ async def test_a_service_that_cannot_be_reached_is_tried_as_well(sleeps: Sleeps)
     assert len(sleeps.slept) == len(resumable_stream.DELAYS) - 1
 
 
-async def test_an_answer_of_long_silence_is_looked_at(
-    provider: ScriptedProvider, service: ScriptedResponses, sleeps: Sleeps
-) -> None:
+async def test_silent_answer_is_polled(provider: ScriptedProvider, service: ScriptedResponses, sleeps: Sleeps) -> None:
     # A model may think for longer than its stream has anything to say: that is no reason to give its answer up.
     impatient = connected(provider.base_url, sleeps, idle_timeout=0.05)
     looked = resumable_stream.POLL_DELAY
@@ -300,7 +298,7 @@ async def test_an_answer_of_long_silence_is_looked_at(
     assert service.answers[0].looks >= 3
 
 
-async def test_the_total_counts_over_all_connections(
+async def test_total_timeout_spans_all_connections(
     provider: ScriptedProvider, service: ScriptedResponses, sleeps: Sleeps
 ) -> None:
     impatient = connected(provider.base_url, sleeps, idle_timeout=0.1, total_timeout=0.15)
@@ -310,7 +308,7 @@ async def test_the_total_counts_over_all_connections(
     assert "within 0.15 s" in error.message
 
 
-async def test_a_token_that_is_none_is_gone(puppet: HTTPProvider, provider: ScriptedProvider, sleeps: Sleeps) -> None:
+async def test_invalid_token_is_answer_gone(puppet: HTTPProvider, provider: ScriptedProvider, sleeps: Sleeps) -> None:
     for other in (puppet, connected(provider.base_url, sleeps, format="chat_completions", background=False)):
         said, error = await read(other, msgspec.structs.replace(job(), resume="not one of ours"))
         assert error is not None
@@ -319,7 +317,7 @@ async def test_a_token_that_is_none_is_gone(puppet: HTTPProvider, provider: Scri
     assert provider.requests == []
 
 
-async def test_nobody_wants_it_any_more(puppet: HTTPProvider, service: ScriptedResponses) -> None:
+async def test_cancel_response_cancels_at_the_provider(puppet: HTTPProvider, service: ScriptedResponses) -> None:
     _, token = await begun(puppet, job("puppet/held"), 1)
     kept = msgspec.structs.replace(job("puppet/held"), resume=token)
     await puppet.cancel_response(job("puppet/held"))
@@ -334,7 +332,7 @@ async def test_nobody_wants_it_any_more(puppet: HTTPProvider, service: ScriptedR
     assert "cancelled at the provider" in error.message
 
 
-async def test_a_service_that_hangs_is_not_waited_for(
+async def test_cancel_response_does_not_wait_for_hanging_service(
     puppet: HTTPProvider, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jupyter_bgstream.providers.http_provider.CANCEL_SECONDS", 1.0)
@@ -344,6 +342,6 @@ async def test_a_service_that_hangs_is_not_waited_for(
     assert provider.requests[0].path == "/v1/responses/resp_9/cancel"
 
 
-def test_only_a_format_that_can_is_asked_in_the_background() -> None:
+def test_background_requires_the_responses_format() -> None:
     with pytest.raises(InvalidRequestError, match="only the format responses"):
         read_provider_settings("x", {"base_url": "http://x.example/v1", "background": True})

@@ -1,4 +1,4 @@
-"""Whether, and when, a refused request is worth another try."""
+"""Whether a failed request can be retried, and after how long."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ IN_STREAM: list[tuple[Any, str, bool]] = [
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-async def test_a_refusal(provider: ScriptedProvider, connect: Connect, case: Case) -> None:
+async def test_error_response_maps_to_transience_and_delay(
+    provider: ScriptedProvider, connect: Connect, case: Case
+) -> None:
     status, headers, body, transient, wait = case
     data = body if isinstance(body, str) else msgspec.json.encode(body)
     provider.scripts["one"] = refusal(status, data, headers)
@@ -78,7 +80,7 @@ async def test_a_refusal(provider: ScriptedProvider, connect: Connect, case: Cas
     assert (error.transient, error.retry_after) == (transient, wait)
 
 
-async def test_a_date(provider: ScriptedProvider, connect: Connect) -> None:
+async def test_retry_after_date_becomes_seconds(provider: ScriptedProvider, connect: Connect) -> None:
     provider.scripts["one"] = refusal(503, "", {"Retry-After": formatdate(time.time() + 3600, usegmt=True)})
     _, error = await read(connect())
     assert error is not None
@@ -87,7 +89,7 @@ async def test_a_date(provider: ScriptedProvider, connect: Connect) -> None:
 
 
 @pytest.mark.parametrize(("payload", "code", "transient"), IN_STREAM)
-async def test_an_error_in_the_stream(
+async def test_error_in_stream_maps_to_code_and_transience(
     provider: ScriptedProvider, connect: Connect, payload: Any, code: str, transient: bool
 ) -> None:
     for script in (
@@ -101,14 +103,14 @@ async def test_an_error_in_the_stream(
 
 
 @pytest.mark.parametrize("url", ["http://nobody.invalid/v1", "http://127.0.0.1:{port}/v1"])
-async def test_nobody_answers(connect: Connect, url: str) -> None:
+async def test_unreachable_host_is_transient(connect: Connect, url: str) -> None:
     _, error = await read(connect(url.format(port=free_port())))
     assert error is not None
     assert (error.code, error.transient) == ("unreachable", True)
 
 
 @pytest.mark.parametrize(("status", "transient"), [(407, False), (502, True)])
-async def test_a_proxy_that_refuses(
+async def test_status_of_proxy_decides_transience(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, status: int, transient: bool
 ) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -125,7 +127,7 @@ async def test_a_proxy_that_refuses(
     assert (error.code, error.transient) == ("unreachable", transient)
 
 
-def test_an_error_may_be_nested_as_deep_as_it_likes() -> None:
+def test_deeply_nested_error_has_message() -> None:
     deep: Any = {"message": "far down"}
     listed: Any = []
     for _ in range(20_000):

@@ -1,4 +1,4 @@
-"""The fakes that ship in the package hold what they promise."""
+"""The fakes of the package keep their promises."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ def body_of(script: Script) -> bytes:
 
 
 class TestScripts:
-    def test_an_answer(self) -> None:
+    def test_answer_script_decodes_to_its_parts(self) -> None:
         said = decoded(body_of(answer("Hello,  wide\nworld ", reasoning=["h", "m"], usage=(1, 2))))
         assert text(said) == "Hello,  wide\nworld "
         assert text(said, "reasoning") == "hm"
         assert said[-2:] == [Usage(input_tokens=1, output_tokens=2), Completed(at=0.0, finish_reason="stop")]
 
     @pytest.mark.parametrize("after", [0, 2, 3, 7])
-    def test_where_it_holds(self, after: int) -> None:
+    def test_hold_after_places_the_hold(self, after: int) -> None:
         assert answer("a b c", hold_after=after).steps.index(Hold()) == min(after, 3)
 
-    def test_how_it_goes_wrong(self) -> None:
+    def test_first_cuts_the_script_and_appends_steps(self) -> None:
         broken = answer("a b c", hold_after=1).first(2, Reset())
         assert [type(step) for step in broken.steps] == [Send, Hold, Send, Reset]
 
     @pytest.mark.parametrize("size", [0, 1, 2, 1000])
-    def test_a_replay_loses_no_byte(self, size: int) -> None:
+    def test_replay_keeps_every_byte(self, size: int) -> None:
         data = random.Random(size).randbytes(size)
         assert body_of(replay(data, cuts=1)) == body_of(replay(data)) == body_of(replay([data])) == data
         assert replay(data, cuts=1) == replay(data, cuts=1)
 
 
 class TestServer:
-    async def test_a_script_may_depend_on_the_request(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_script_may_depend_on_the_request(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.scripts["one"] = lambda request: answer(request.json["messages"][-1]["content"])
         said, _ = await read(connect())
         assert text(said) == "What is a log?"
 
-    async def test_a_hold_lets_pass_in_order(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_release_resumes_held_requests_in_order(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.scripts["one"] = answer("a b", hold_after=1)
         first = asyncio.create_task(read(connect()))
         await provider.held(1)
@@ -61,12 +61,12 @@ class TestServer:
         provider.release()
         assert text((await second)[0]) == "a b"
 
-    async def test_a_release_may_come_first(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_release_before_the_hold_is_remembered(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.scripts["one"] = answer("a b", hold_after=1)
         provider.release()
         assert text((await read(connect()))[0]) == "a b"
 
-    async def test_who_closed(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_close_by_the_server_is_recorded(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.scripts["one"] = answer("a", done=False)
         await read(connect())
         request = await provider.request()
@@ -74,7 +74,7 @@ class TestServer:
         assert not request.closed_by_client
         assert request.model == "one"
 
-    async def test_waiting_for_a_close_can_be_given_up(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_wait_for_close_can_time_out(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.scripts["one"] = answer("a b", hold_after=1)
         reading = asyncio.create_task(read(connect()))
         request = await provider.request()
@@ -84,14 +84,14 @@ class TestServer:
         await reading
         await request.closed
 
-    async def test_a_wait_for_what_never_comes_says_so(
+    async def test_wait_for_missing_request_fails_with_message(
         self, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("jupyter_bgstream.testing.scripted_provider.PATIENCE", 0.01)
         with pytest.raises(TimeoutError, match="never 2 requests"):
             await provider.request(2)
 
-    async def test_closing_it_ends_what_hangs(self, connect: Connect) -> None:
+    async def test_closing_the_server_ends_held_requests(self, connect: Connect) -> None:
         async with ScriptedProvider({"one": Script(steps=(Hold(),))}) as hanging:
             reading = asyncio.create_task(read(connect(hanging.base_url)))
             await hanging.held()
@@ -102,14 +102,16 @@ class TestServer:
         ("method", "path", "body"),
         [("GET", "/", b""), ("POST", "/v1/models", b""), ("POST", "/v1/chat/completions", b"{}")],
     )
-    async def test_what_it_does_not_know(self, provider: ScriptedProvider, method: str, path: str, body: bytes) -> None:
+    async def test_unknown_request_is_not_found(
+        self, provider: ScriptedProvider, method: str, path: str, body: bytes
+    ) -> None:
         async with httpx.AsyncClient(trust_env=False) as client:
             response = await client.request(method, f"http://127.0.0.1:{provider.port}{path}", content=body)
         assert response.status_code == 404
         assert response.json()["error"]["message"]
 
     @pytest.mark.parametrize("noise", [b"", b"GET", b"\x16\x03\x01", b"nonsense\r\n\r\n", b"A" * (2 << 20)])
-    async def test_noise_is_hung_up_on(self, provider: ScriptedProvider, noise: bytes) -> None:
+    async def test_noise_closes_the_connection(self, provider: ScriptedProvider, noise: bytes) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", provider.port)
         writer.write(noise)
         writer.write_eof()
@@ -122,7 +124,7 @@ class TestServer:
         await provider.quiet()
 
 
-def test_in_a_thread() -> None:
+def test_scripted_provider_runs_in_a_thread() -> None:
     with ScriptedProvider({"one": answer("a b", hold_after=1)}).in_thread() as provider:
         url = f"{provider.base_url}/chat/completions"
         with (
@@ -141,9 +143,7 @@ class TestDemo:
     @pytest.mark.parametrize(
         ("model", "seconds"), [("tour", (25, 30)), ("quick", (4, 6)), ("slow", (55, 65)), ("echo", (0.5, 5))]
     )
-    async def test_each_says_that_it_is_no_llm_and_takes_its_time(
-        self, model: str, seconds: tuple[float, float]
-    ) -> None:
+    async def test_demo_declares_itself_and_paces_its_answer(self, model: str, seconds: tuple[float, float]) -> None:
         reply = demo()[model]
         assert callable(reply)
         script = reply(asked("Hi"))
@@ -153,7 +153,7 @@ class TestDemo:
         pauses = [step.seconds for step in script.steps if hasattr(step, "seconds")]
         assert seconds[0] < sum(pauses) < seconds[1]
 
-    async def test_the_tour_shows_what_markdown_can(self) -> None:
+    async def test_demo_tour_shows_markdown_features(self) -> None:
         reply = demo()["tour"]
         assert callable(reply)
         said = decoded(body_of(reply(asked("Hi"))))
@@ -161,7 +161,7 @@ class TestDemo:
             assert mark in text(said)
         assert text(said, "reasoning")
 
-    def test_the_echo_knows_its_history(self) -> None:
+    def test_demo_echo_counts_its_history(self) -> None:
         messages = [{"role": role, "content": role} for role in ("user", "assistant", "user")]
         with serve_demo(speed=1000) as base_url, httpx.Client(trust_env=False) as client:
             stream = client.post(f"{base_url}/chat/completions", json={"model": "echo", "messages": messages})
@@ -177,7 +177,7 @@ def asked(prompt: str) -> Request:
 
 
 class TestFakeClock:
-    async def test_it_wakes_who_slept_long_enough_in_order(self) -> None:
+    async def test_advance_wakes_due_sleepers_in_order(self) -> None:
         clock, woken = FakeClock(), []
 
         async def sleeper(seconds: float) -> None:
@@ -194,7 +194,7 @@ class TestFakeClock:
         assert [seconds for seconds, _ in woken] == [1, 2, 3, 9]
         assert clock.time() - FakeClock().time() == 9
 
-    async def test_a_cancelled_sleeper_is_forgotten(self) -> None:
+    async def test_cancelled_sleeper_is_forgotten(self) -> None:
         clock = FakeClock()
         task = asyncio.create_task(clock.sleep(1))
         await clock.sleeping()
@@ -206,17 +206,17 @@ class TestFakeClock:
         clock.advance(1)
         await other
 
-    async def test_no_time_is_no_wait(self) -> None:
+    async def test_sleep_of_zero_returns_at_once(self) -> None:
         await FakeClock().sleep(0)
 
 
-def test_the_public_names_are_true() -> None:
+def test_public_names_are_sorted_and_exist() -> None:
     names = jupyter_bgstream.testing.__all__
     assert names == sorted(names)
     assert all(hasattr(jupyter_bgstream.testing, name) for name in names)
 
 
-async def test_a_connection_that_is_kept_takes_one_request_after_another() -> None:
+async def test_kept_connection_serves_several_requests() -> None:
     async with (
         ScriptedProvider({"one": answer("one two")}, keep_alive=True) as provider,
         httpx.AsyncClient(trust_env=False) as client,

@@ -1,4 +1,4 @@
-"""The official SDK reads the same bytes over real HTTP and hears what we hear; where it is wrong, a test says how."""
+"""OpenAI's SDK and our decoder read the same from the same bytes over real HTTP; tests name the errors of the SDK."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def deltas(chunks: list[ChatCompletionChunk]) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", sorted(STREAMS.keys() - PARTS))
-async def test_the_sdk_hears_the_same(
+async def test_sdk_and_decoder_agree(
     name: str, provider: ScriptedProvider, connect: Connect, client: openai.AsyncOpenAI
 ) -> None:
     provider.scripts["one"] = replay(STREAMS[name])
@@ -81,7 +81,7 @@ async def test_the_sdk_hears_the_same(
 
 
 @pytest.mark.parametrize("name", sorted(PARTS))
-async def test_the_sdk_hands_typed_parts_over_as_they_came(
+async def test_sdk_passes_typed_parts_through(
     name: str, provider: ScriptedProvider, connect: Connect, client: openai.AsyncOpenAI
 ) -> None:
     # Its type says that content is a string; whoever joins the pieces breaks.
@@ -93,7 +93,7 @@ async def test_the_sdk_hands_typed_parts_over_as_they_came(
 
 
 @pytest.mark.parametrize("name", sorted(APART))
-async def test_the_sdk_does_not_add_up_what_is_counted_apart(
+async def test_sdk_omits_separately_counted_reasoning(
     name: str, provider: ScriptedProvider, connect: Connect, client: openai.AsyncOpenAI
 ) -> None:
     provider.scripts["one"] = replay(STREAMS[name])
@@ -105,7 +105,7 @@ async def test_the_sdk_does_not_add_up_what_is_counted_apart(
 
 
 @pytest.mark.parametrize("ending", [b"", b"data: [DONE]\n\n"])
-async def test_the_sdk_takes_an_answer_that_broke_off_for_whole(
+async def test_sdk_accepts_truncated_stream(
     ending: bytes, provider: ScriptedProvider, connect: Connect, client: openai.AsyncOpenAI
 ) -> None:
     provider.scripts["one"] = replay(sse(delta(content="Half of "), done=False) + ending)

@@ -1,4 +1,4 @@
-"""The official SDK reads the same bytes over real HTTP and hears what we hear; where it is wrong, a test says how."""
+"""OpenAI's SDK and our decoder read the same from the same bytes over real HTTP; tests name the errors of the SDK."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def heard(client: openai.AsyncOpenAI) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-async def test_the_sdk_hears_the_same(
+async def test_sdk_and_decoder_agree(
     name: str, provider: ScriptedProvider, connect: Connect, client: openai.AsyncOpenAI
 ) -> None:
     provider.routes["POST /v1/responses"] = replay(STREAMS[name])
@@ -64,7 +64,7 @@ async def test_the_sdk_hears_the_same(
 
 
 @pytest.mark.parametrize("place", [1, 5, len(EVERYTHING) - 1])
-async def test_the_sdk_takes_an_answer_that_broke_off_for_whole(
+async def test_sdk_accepts_truncated_stream(
     place: int, provider: ScriptedProvider, connect: Connect, client: openai.AsyncOpenAI
 ) -> None:
     provider.routes["POST /v1/responses"] = replay(EVERYTHING[:place])
@@ -75,7 +75,7 @@ async def test_the_sdk_takes_an_answer_that_broke_off_for_whole(
     assert events[-1].type != "response.completed"
 
 
-async def test_the_sdk_lets_a_failed_answer_end_like_any_other(
+async def test_sdk_ends_failed_answer_without_error(
     provider: ScriptedProvider, connect: Connect, client: openai.AsyncOpenAI
 ) -> None:
     failed = stream(end(status="failed", error={"code": "server_error", "message": "Oops."}))
@@ -86,7 +86,7 @@ async def test_the_sdk_lets_a_failed_answer_end_like_any_other(
     assert (await heard(client))[-1].type == "response.failed"
 
 
-async def test_the_sdk_lets_a_flat_error_pass_as_an_event(
+async def test_sdk_passes_flat_error_as_event(
     provider: ScriptedProvider, connect: Connect, client: openai.AsyncOpenAI
 ) -> None:
     provider.routes["POST /v1/responses"] = replay(
@@ -98,7 +98,7 @@ async def test_the_sdk_lets_a_flat_error_pass_as_an_event(
     assert (await heard(client))[-1].type == "error"
 
 
-async def test_the_sdk_says_a_repeated_event_twice(
+async def test_sdk_repeats_a_duplicate_event(
     provider: ScriptedProvider, connect: Connect, client: openai.AsyncOpenAI
 ) -> None:
     once = stream(*PLAIN, end(message("Hello, weiß 🦉")), background=True)

@@ -1,4 +1,4 @@
-"""A key stays where it belongs, whatever a service does with it."""
+"""A key appears in no message and no log, even if a service echoes it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LEAKS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("leak", LEAKS)
-async def test_no_message_and_no_log_line_holds_the_key(
+async def test_key_appears_in_no_message_and_no_log_line(
     provider: ScriptedProvider, connect: Connect, caplog: pytest.LogCaptureFixture, leak: str
 ) -> None:
     caplog.set_level(logging.INFO)

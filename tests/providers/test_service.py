@@ -1,4 +1,4 @@
-"""Real HTTP: from a job to its request, and from the answer to events."""
+"""The HTTP provider over real HTTP: from job to request, and from response to events."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TestRequest:
         assert error is None
         return await provider.request()
 
-    async def test_the_history_comes_first(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_history_precedes_the_prompt(self, provider: ScriptedProvider, connect: Connect) -> None:
         history = (Message(role="user", content="Hi"), Message(role="assistant", content="Hello."))
         request = await self.asked(provider, connect, job(history=history, params={"temperature": 0.5}))
         assert request.json == {
@@ -56,40 +56,38 @@ class TestRequest:
             "temperature": 0.5,
         }
 
-    async def test_stream_options_can_be_left_out(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_null_params_omit_known_fields(self, provider: ScriptedProvider, connect: Connect) -> None:
         request = await self.asked(provider, connect, job(params={"stream_options": None, "seed": None, "own": None}))
         assert "stream_options" not in request.json
         assert "seed" not in request.json
         assert request.json["own"] is None  # unknown to us: as it is
 
-    async def test_the_key_and_own_headers_are_sent(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_key_and_configured_headers_are_sent(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.key = "sk-secret"
         request = await self.asked(provider, connect, job(), key=" sk-secret\n", headers={"X-Team": "blue"})
         assert request.headers["authorization"] == "Bearer sk-secret"
         assert request.headers["x-team"] == "blue"
         assert request.headers["accept"] == "text/event-stream"
 
-    async def test_without_a_key_none_is_sent(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_request_without_key_has_no_authorization(self, provider: ScriptedProvider, connect: Connect) -> None:
         request = await self.asked(provider, connect, job())
         assert "authorization" not in request.headers
 
     @pytest.mark.parametrize("name", ["model", "messages", "stream"])
-    async def test_params_do_not_change_what_is_asked(
-        self, provider: ScriptedProvider, connect: Connect, name: str
-    ) -> None:
+    async def test_reserved_params_are_refused(self, provider: ScriptedProvider, connect: Connect, name: str) -> None:
         _, error = await read(connect(), job(params={name: "other"}))
         assert error is not None
         assert (error.code, name in error.message) == ("bad_request", True)
         assert provider.requests == []
 
-    async def test_a_model_name_may_hold_slashes(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_model_name_may_contain_slashes(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.scripts["meta/llama/3"] = HELLO
         _, error = await read(connect(), job("puppet/meta/llama/3"))
         assert error is None
 
 
 class TestAnswer:
-    async def test_it_comes_as_it_is_said(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_answer_arrives_while_it_is_sent(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.scripts["one"] = answer("one two three", reasoning="hm", usage=(3, 4), hold_after=2)
         async with aclosing(connect().stream(job())) as stream:
             first = [*await anext(stream)]
@@ -103,17 +101,19 @@ class TestAnswer:
         assert rest[-2:] == [Usage(input_tokens=3, output_tokens=4), Completed(at=0.0, finish_reason="stop")]
 
     @pytest.mark.parametrize("seed", range(3))
-    async def test_however_the_bytes_are_cut(self, provider: ScriptedProvider, connect: Connect, seed: int) -> None:
+    async def test_stream_in_random_pieces_decodes_the_same(
+        self, provider: ScriptedProvider, connect: Connect, seed: int
+    ) -> None:
         stream = sse(delta(reasoning="hm"), delta(content="Grüße 👩‍👩‍👧‍👦"), delta(content=" \u2028 e\u0301"), STOP)
         provider.scripts["one"] = replay(stream, cuts=seed)
         said, error = await read(connect())
         assert (text(said), error) == ("Grüße 👩‍👩‍👧‍👦 \u2028 e\u0301", None)
 
-    async def test_a_stream_without_a_content_type_is_read(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_stream_without_content_type_is_read(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.scripts["one"] = Script(steps=HELLO.steps, headers={})
         assert (await read(connect()))[1] is None
 
-    async def test_done_is_the_end_even_if_the_connection_stays(
+    async def test_answer_completes_while_connection_stays_open(
         self, provider: ScriptedProvider, connect: Connect
     ) -> None:
         provider.scripts["one"] = Script(steps=(*HELLO.steps, Hold()))
@@ -123,7 +123,7 @@ class TestAnswer:
         await (await provider.request()).closed
 
     @pytest.mark.parametrize("then", [Cut(), Reset()])
-    async def test_what_breaks_after_the_finish_reason_takes_nothing(
+    async def test_broken_connection_after_finish_reason_keeps_answer(
         self, provider: ScriptedProvider, connect: Connect, then: Cut | Reset
     ) -> None:
         provider.scripts["one"] = answer("a b", done=False).first(3, then)
@@ -131,7 +131,7 @@ class TestAnswer:
         assert (text(said), error) == ("a b", None)
         assert isinstance(said[-1], Completed)
 
-    async def test_a_reader_that_stops_stops_the_sender(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_paused_reader_pauses_the_sender(self, provider: ScriptedProvider, connect: Connect) -> None:
         page = chunk({"content": "x" * 65_536})
         provider.scripts["one"] = Script(steps=(*[Send(page)] * 512, Hold()))  # far more than sockets hold back
         async with aclosing(connect().stream(job())) as stream:
@@ -139,7 +139,7 @@ class TestAnswer:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(provider.held(), 0.2)
 
-    async def test_twenty_at_a_time(self, provider: ScriptedProvider, connect: Connect) -> None:
+    async def test_twenty_jobs_run_concurrently(self, provider: ScriptedProvider, connect: Connect) -> None:
         provider.scripts["one"] = answer("one two", hold_after=1)
         reading = [asyncio.create_task(read(connect())) for _ in range(20)]
         await provider.held(20)
@@ -147,7 +147,7 @@ class TestAnswer:
         assert {text(said) for said, _ in await asyncio.gather(*reading)} == {"one two"}
 
 
-async def test_the_tls_context_is_made_once_and_not_on_the_loop(
+async def test_tls_context_is_made_once_in_a_thread(
     provider: ScriptedProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[threading.Thread] = []
@@ -186,7 +186,7 @@ EMPTY = {
         (None, "an empty list"),
     ],
 )
-async def test_a_service_without_a_list_of_models_can_be_asked(
+async def test_service_without_model_list_is_usable_with_note(
     provider: ScriptedProvider, connect: Connect, format: str, listing: Script | int | None, came: str
 ) -> None:
     if isinstance(listing, int):
@@ -203,13 +203,13 @@ async def test_a_service_without_a_list_of_models_can_be_asked(
 
 
 @pytest.mark.parametrize("number", [401, 403, 429, 500])
-async def test_a_list_that_is_refused_is_an_error(provider: ScriptedProvider, connect: Connect, number: int) -> None:
+async def test_refused_model_list_is_an_error(provider: ScriptedProvider, connect: Connect, number: int) -> None:
     provider.listing = refusal(number, {"error": {"message": "No."}})
     status = await connect(key="sk-1").status()
     assert (status.error is not None, status.note) == (True, None)
 
 
-async def test_what_answers_at_a_port_that_nobody_named_is_not_taken_for_a_service(provider: ScriptedProvider) -> None:
+async def test_page_at_unconfigured_port_is_not_a_provider(provider: ScriptedProvider) -> None:
     provider.listing = PAGE
     endpoint = read_provider_settings("vllm", {"base_url": provider.base_url})
     status = await HTTPProvider("vllm", endpoint, environ={}, configured=False).status()
@@ -218,7 +218,7 @@ async def test_what_answers_at_a_port_that_nobody_named_is_not_taken_for_a_servi
     assert "Not running" in status.error.message
 
 
-async def test_a_list_of_models_that_does_not_end_is_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_endless_model_list_is_not_buffered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_provider, "LISTING_BYTES", 1 << 20)
     sent = 0
 

@@ -1,4 +1,4 @@
-"""The parser of bodies: events against a slow reading of the specification, and lines, cut at every byte."""
+"""The body parser: events compared with a slow reference parser, and JSON lines, cut at every byte."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def parse(*pieces: bytes, max_event_bytes: int = 1024) -> list[ServerEvent]:
 
 
 def by_the_book(stream: bytes) -> list[ServerEvent]:
-    """WHATWG HTML 9.2.6, read aloud: the whole stream at once, and no care for speed."""
+    """Parse a whole stream literally as WHATWG HTML 9.2.6 specifies, without regard to speed."""
     lines = re.split("\r\n|\r|\n", stream.decode().removeprefix("\ufeff"))[:-1]  # the last was not ended
     events, data, kind, last_id = [], "", "", ""
     for line in lines:
@@ -47,7 +47,7 @@ TRICKY = (
 ).encode()
 
 
-def test_a_tricky_stream() -> None:
+def test_tricky_stream_is_parsed() -> None:
     assert parse(TRICKY) == [
         ServerEvent("greeting", "한국어 👩‍👩‍👧 e\u0301", ""),
         ServerEvent("message", "one\ntwo\n", "7"),
@@ -58,7 +58,7 @@ def test_a_tricky_stream() -> None:
     ]
 
 
-def test_it_says_the_same_cut_at_every_byte() -> None:
+def test_tricky_stream_cut_at_every_byte_parses_the_same() -> None:
     whole = by_the_book(TRICKY)
     for place in range(len(TRICKY) + 1):
         assert parse(TRICKY[:place], TRICKY[place:]) == whole
@@ -91,22 +91,22 @@ pieces_of_streams = st.sampled_from(
     stream=st.lists(pieces_of_streams, max_size=40).map(lambda parts: "".join(parts).encode()),
     places=st.lists(st.integers(0, 400)),
 )
-def test_it_reads_any_stream_as_the_specification_does(stream: bytes, places: list[int]) -> None:
+def test_any_stream_is_parsed_as_specified(stream: bytes, places: list[int]) -> None:
     assert parse(*cut(stream, places)) == by_the_book(stream)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
-def test_an_event_ends_with_its_blank_line_not_later(end: bytes) -> None:
+def test_event_ends_with_its_blank_line(end: bytes) -> None:
     assert len(parse(b"data: x" + end + end)) == 1
 
 
 @pytest.mark.parametrize("rest", [b"data: x", b"data: x\n", b"data: x\r", b"data: x\r\n"])
-def test_what_the_stream_ends_in_the_middle_of_is_dropped(rest: bytes) -> None:
+def test_incomplete_last_event_is_dropped(rest: bytes) -> None:
     assert parse(rest) == []
 
 
 @pytest.mark.parametrize("line", [b"data: \xff", b"event: \xc3", b"id: \xed\xa0\x80", b"data: \xf0\x9f"])
-def test_what_is_not_utf_8_is_refused_after_what_was_good(line: bytes) -> None:
+def test_invalid_utf_8_is_malformed_after_valid_events(line: bytes) -> None:
     parser = BodyParser()
     events = parser.feed(b"data: good\n\n" + line + b"\n\n")
     assert next(events).data == "good"
@@ -120,17 +120,17 @@ def test_what_is_not_utf_8_is_refused_after_what_was_good(line: bytes) -> None:
     [b"data: " + b"x" * 1024, b"data: " + b"x" * 1024 + b"\n\n", b"data: 12345678\n" * 100, b"data:" * 300],
 )
 @pytest.mark.parametrize("size", [1, 100, 10_000])
-def test_an_event_has_a_largest_size_however_it_comes(stream: bytes, size: int) -> None:
+def test_event_size_is_limited_in_any_pieces(stream: bytes, size: int) -> None:
     with pytest.raises(ProviderError) as caught:
         parse(*(stream[place : place + size] for place in range(0, len(stream), size)))
     assert caught.value.code == "event_too_large"
 
 
-def test_the_size_is_of_one_event_not_of_the_stream() -> None:
+def test_size_limit_applies_to_one_event() -> None:
     assert len(parse(b"data: " + b"x" * 500 + b"\n\n", *[b": " + b"y" * 500 + b"\n", b"data: z\n\n"] * 10)) == 11
 
 
-def test_time_is_linear_in_an_event_of_8_mib() -> None:
+def test_event_of_8_mib_is_parsed_in_linear_time() -> None:
     def seconds(mebibytes: int) -> float:
         stream = b"data: " + b"x" * (mebibytes << 20) + b"\n\n"
         pieces = [stream[place : place + 256] for place in range(0, len(stream), 256)]
@@ -155,14 +155,14 @@ LINES = '\ufeff{"a": "한국어 👩‍👩‍👧 e\u0301"}\r\n\n \r\n{"b":"\u2
 DOCUMENTS = ['{"a": "한국어 👩‍👩‍👧 e\u0301"}', '{"b":"\u2028\u0085"}', '[1, "{"]']
 
 
-def test_a_line_of_json_is_an_event() -> None:
+def test_json_line_is_an_event() -> None:
     assert parse_all(LINES) == [*DOCUMENTS, '{"cut']
     for place in range(len(LINES) + 1):
         assert [event.data for event in parse(LINES[:place], LINES[place:])] == DOCUMENTS
     assert parse_all(*(LINES[place : place + 1] for place in range(len(LINES)))) == [*DOCUMENTS, '{"cut']
 
 
-def test_a_document_ends_where_its_brackets_close() -> None:
+def test_json_document_ends_where_brackets_close() -> None:
     document = b'{\n  "a": [\n    "}]\\"",\n    {}\n  ]\n}'
     for stream in (document, document + b"\n", document + b"\n\ndata: x\n\n", b"data: y\n" + document + b"\n"):
         found = parse_all(stream)
@@ -170,7 +170,7 @@ def test_a_document_ends_where_its_brackets_close() -> None:
         assert parse_all(*(stream[at : at + 1] for at in range(len(stream)))) == found
 
 
-def test_a_document_that_breaks_off_takes_no_event_with_it() -> None:
+def test_incomplete_document_does_not_swallow_events() -> None:
     assert parse_all(b'{"a": [\n"b"\ndata: x\n\n') == ['{"a": [\n"b"', "x"]
 
 
@@ -179,13 +179,13 @@ def test_a_document_that_breaks_off_takes_no_event_with_it() -> None:
     st.lists(st.sampled_from(["\n", "\r", "{", "}", "[]", '"', " ", "\ufeff", "data: x", "é"]), max_size=20),
     st.lists(st.integers(0, 60)),
 )
-def test_any_cut_of_documents_gives_the_same(parts: list[str], places: list[int]) -> None:
+def test_documents_in_any_pieces_parse_the_same(parts: list[str], places: list[int]) -> None:
     stream = "".join(parts).encode()
     assert parse_all(*cut(stream, places)) == parse_all(stream)
 
 
 @pytest.mark.parametrize("pieces", [[b'{"' + b"x" * 1100], [b'{"' + b"x" * 700, b"x" * 700], [b"{\n" * 1100]])
-def test_a_document_has_a_bound(pieces: list[bytes]) -> None:
+def test_document_size_is_limited(pieces: list[bytes]) -> None:
     with pytest.raises(ProviderError) as caught:
         parse_all(*pieces)
     assert caught.value.code == "event_too_large"

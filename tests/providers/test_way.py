@@ -1,4 +1,4 @@
-"""Each provider has its own way: a proxy, authorities, a time to connect."""
+"""Connection settings of a provider: proxy, CA bundle, connect timeout, query and end signal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jupyter_bgstream.testing import ScriptedProvider, answer
 
 
 class Proxy:
-    """A proxy that notes what it was asked and passes it on, whatever the address is, to one port."""
+    """A proxy that records its requests and forwards all of them to one port."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -66,7 +66,9 @@ async def proxy(provider: ScriptedProvider) -> AsyncIterator[Proxy]:
         yield proxy
 
 
-async def test_a_proxy_of_its_own(provider: ScriptedProvider, connect: Connect, proxy: Proxy) -> None:
+async def test_configured_proxy_is_used_and_password_hidden(
+    provider: ScriptedProvider, connect: Connect, proxy: Proxy
+) -> None:
     provider.scripts["one"] = answer("through the proxy")
     far = "http://models.invalid/v1"
     service = connect(far, proxy=f"http://me:pa55w0rd@127.0.0.1:{proxy.port}")
@@ -79,7 +81,7 @@ async def test_a_proxy_of_its_own(provider: ScriptedProvider, connect: Connect, 
     assert "pa55w0rd" not in repr(vars(service))
 
 
-async def test_a_proxy_also_towards_this_machine_and_none_where_none_is_wanted(
+async def test_proxy_setting_overrides_localhost_and_environment(
     provider: ScriptedProvider, connect: Connect, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider.scripts["one"] = answer("yes")
@@ -92,7 +94,9 @@ async def test_a_proxy_also_towards_this_machine_and_none_where_none_is_wanted(
     assert len(proxy.asked) == 1
 
 
-async def test_a_proxy_that_refuses(provider: ScriptedProvider, connect: Connect, proxy: Proxy) -> None:
+async def test_refusing_proxy_is_unreachable_and_password_hidden(
+    provider: ScriptedProvider, connect: Connect, proxy: Proxy
+) -> None:
     proxy.refuses = True
     service = connect("https://models.invalid/v1", proxy=f"http://me:pa55w0rd@127.0.0.1:{proxy.port}")
     _, error = await read(service)
@@ -104,7 +108,7 @@ async def test_a_proxy_that_refuses(provider: ScriptedProvider, connect: Connect
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that only itself vouches for."""
+    """Create a self-signed certificate for 127.0.0.1."""
     folder = tmp_path_factory.mktemp("authority")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=puppet"]
     command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(folder / "key"), "-out", str(folder / "pem")]
@@ -115,7 +119,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-async def test_authorities_of_its_own(authority: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_configured_ca_bundle_is_trusted_and_loaded_once(
+    authority: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority / "pem", authority / "key")
     made: list[str] = []
@@ -136,7 +142,7 @@ async def test_authorities_of_its_own(authority: Path, connect: Connect, monkeyp
     assert made == [str(authority / "pem")]  # once
 
 
-async def test_authorities_that_have_gone_since_the_start(authority: Path, connect: Connect, tmp_path: Path) -> None:
+async def test_deleted_ca_bundle_is_tls_error(authority: Path, connect: Connect, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle.pem"
     bundle.write_bytes((authority / "pem").read_bytes())
     service = connect("https://models.invalid/v1", ca_bundle=str(bundle))
@@ -147,7 +153,7 @@ async def test_authorities_that_have_gone_since_the_start(authority: Path, conne
     assert str(bundle) in error.message
 
 
-async def test_the_time_to_connect(connect: Connect) -> None:
+async def test_unroutable_address_with_connect_timeout_is_unreachable(connect: Connect) -> None:
     service = connect("http://192.0.2.1/v1", connect_timeout=0.05)  # an address that RFC 5737 gives to nobody
     _, error = await read(service)
     assert error is not None
@@ -155,7 +161,7 @@ async def test_the_time_to_connect(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("password", ["s3cr3t/word", "s3cr3t#word", "s3cr3t?word"])
-async def test_a_password_in_the_environments_proxy_that_is_no_url_is_not_shown(
+async def test_password_in_invalid_proxy_url_is_hidden(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, password: str
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:{password}@proxy.example:3128")
@@ -188,12 +194,12 @@ EXCEPTIONS = [
 
 
 @pytest.mark.parametrize(("exceptions", "host", "exempt"), EXCEPTIONS)
-def test_hosts_that_no_proxy_names(exceptions: str, host: str, exempt: bool) -> None:
+def test_no_proxy_exempts_matching_hosts(exceptions: str, host: str, exempt: bool) -> None:
     assert is_exempt(host, 11434, exceptions) == exempt
 
 
 @pytest.mark.parametrize("exceptions", [exceptions for exceptions, host, _ in EXCEPTIONS if host == "api.example"])
-async def test_the_environments_proxy_beside_exceptions_of_all_kinds(
+async def test_proxy_of_environment_is_used_for_hosts_not_exempt(
     provider: ScriptedProvider, connect: Connect, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, exceptions: str
 ) -> None:
     provider.scripts["one"] = answer("through the proxy")
@@ -203,7 +209,7 @@ async def test_the_environments_proxy_beside_exceptions_of_all_kinds(
     assert (text(said), error) == ("through the proxy", None)
 
 
-async def test_a_query_in_the_address_goes_with_every_request(provider: ScriptedProvider, connect: Connect) -> None:
+async def test_query_of_base_url_is_sent_with_every_request(provider: ScriptedProvider, connect: Connect) -> None:
     provider.scripts["one"] = answer("yes")
     service = connect(f"http://127.0.0.1:{provider.port}/v1/?api-version=2024-10-21")
     assert (await read(service))[1] is None
@@ -214,14 +220,14 @@ async def test_a_query_in_the_address_goes_with_every_request(provider: Scripted
     assert endpoint.url("/models?pageSize=1") == "https://host/v1/models?pageSize=1&a=1"
 
 
-async def test_done_is_the_end_of_a_service_that_says_so(provider: ScriptedProvider, connect: Connect) -> None:
+async def test_done_ends_stream_only_if_configured(provider: ScriptedProvider, connect: Connect) -> None:
     provider.scripts["one"] = answer("yes", finish_reason=None)
     for done_is_end in (False, True):
         said, error = await read(connect(done_is_end=done_is_end))
         assert (text(said), error is None) == ("yes", done_is_end)
 
 
-async def test_a_proxy_of_an_unknown_kind_is_named(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unsupported_proxy_names_its_variable(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("all_proxy", "gopher://proxy.example")
     _, error = await read(connect("https://models.invalid/v1"))
     assert error is not None
