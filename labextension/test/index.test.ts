@@ -19,6 +19,6 @@ it('has five plugins for JupyterLab and Notebook', async () => {
   expect(await load('/lab')).toEqual(['renderer', 'settings', 'saver', 'panel', 'prompts']);
 });
 
-it('has none for a page of Voilà', async () => {
+it('has no plugins for a page of Voilà', async () => {
   expect(await load('voila/')).toEqual([]);
 });

@@ -44,7 +44,7 @@ it('labels follow the language of the page', () => {
   expect(labels()).toEqual(['Fertig', 'Running', '1 Min. 5 s', '1,234 Tokens']);
 });
 
-it('a sentence of the server stays, behind the one of the page’s language if there is one', () => {
+it('a server message is kept after its translation, if there is one', () => {
   const unreachable = { code: 'unreachable', message: 'No route to openai.' };
   const unknown = { code: 'constructor', message: 'What is this?' };
   expect([unreachable, unknown].map(errorMessage)).toEqual(['No route to openai.', 'What is this?']);

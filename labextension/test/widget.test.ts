@@ -27,7 +27,7 @@ beforeEach(() => {
 
 afterEach(() => Reflect.deleteProperty(globalThis, PAGE_GLOBALS));
 
-it('a kernel is informed what its page sees and it does not', () => {
+it('a kernel is notified of changes that its page sees first', () => {
   const leave = widget.initialize({ model });
   tell(batchOf({ completed: 1 }), null);
   tell(batchOf({ completed: 3 }), null);
@@ -36,7 +36,7 @@ it('a kernel is informed what its page sees and it does not', () => {
   expect(following).toBe(false);
 });
 
-it('a kernel that is gone is informed nothing, and nothing is followed for it', () => {
+it('nothing is followed for a kernel that is gone', () => {
   widget.initialize({ model });
   send.mockImplementation(() => {
     throw new Error('Cannot send');

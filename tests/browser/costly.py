@@ -1,4 +1,4 @@
-"""Texts that are not harmful but slow: each makes some parser, sanitizer, highlighter or layout take for ever."""
+"""Texts that are slow but harmless: each is a worst case of a parser, sanitizer, highlighter or layout."""
 
 from __future__ import annotations
 

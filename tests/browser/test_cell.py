@@ -1,4 +1,4 @@
-"""The promise of the README, in a real JupyterLab: the answer in the cell goes on whatever closes."""
+"""An answer in a cell of a real JupyterLab: it streams, is saved, and survives closed tabs, kernels and servers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bg(model: str, prompt: str = "Hello") -> str:
 
 
 async def streaming(lab: Lab, provider: ThreadedProvider, name: str, *, app: str = "lab") -> Tab:
-    """A notebook of this name whose second cell has shown the first half of TEXT and holds there."""
+    """Open a notebook of this name whose second cell shows the first half of TEXT and holds there."""
     provider.scripts[name] = answer(TEXT, hold_after=8)
     write_notebook(lab.server.root / f"{name}.ipynb", LOAD, bg(name))
     tab = await lab.tab(f"{name}.ipynb", app=app)
@@ -38,7 +38,7 @@ async def streaming(lab: Lab, provider: ThreadedProvider, name: str, *, app: str
     return tab
 
 
-async def test_it_streams_as_markdown_while_the_kernel_is_free(
+async def test_answer_streams_as_markdown_while_kernel_is_free(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     provider.scripts["stream"] = answer(TEXT, hold_after=8, reasoning="Hm.")
@@ -59,14 +59,14 @@ async def test_it_streams_as_markdown_while_the_kernel_is_free(
     assert not tab.errors
 
 
-async def test_a_closed_tab_changes_nothing(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_answer_continues_after_tab_is_closed(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     tab = await streaming(lab, provider, "closed")
     await tab.save()
     await tab.close()
     tab = await lab.tab("closed.ipynb")
     await tab.shows(1, "Some emphasis")  # the text so far is there
     await tab.state(1, "streaming")
-    provider.release()  # and it goes on live
+    provider.release()  # and it continues live
     await tab.shows(1, "And the last words.")
     await tab.state(1, "completed")
     assert not await tab.dirty()
@@ -74,7 +74,7 @@ async def test_a_closed_tab_changes_nothing(lab: Lab, server: Jupyter, provider:
     assert saved_markdown(server.root / "closed.ipynb", 1) == TEXT
 
 
-async def test_a_tab_closed_without_saving_loses_nothing(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_tab_closed_without_saving_loses_nothing(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     tab = await streaming(lab, provider, "unsaved")
     path = server.root / "unsaved.ipynb"
     await tab.until(lambda: bool(saved_cells(path)[1]["outputs"]))  # it has saved itself
@@ -88,9 +88,7 @@ async def test_a_tab_closed_without_saving_loses_nothing(lab: Lab, server: Jupyt
     assert not await tab.dirty()
 
 
-async def test_a_job_deleted_in_mid_answer_leaves_its_text(
-    lab: Lab, server: Jupyter, provider: ThreadedProvider
-) -> None:
+async def test_job_deleted_in_mid_answer_leaves_its_text(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     tab = await streaming(lab, provider, "vanished")
     path = server.root / "vanished.ipynb"
     with server.client() as client:
@@ -103,7 +101,7 @@ async def test_a_job_deleted_in_mid_answer_leaves_its_text(
     assert saved.endswith("\n\n*Cancelled*")
 
 
-async def test_a_restarted_kernel_changes_nothing(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_answer_continues_after_kernel_restart(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     tab = await streaming(lab, provider, "restarted")
     await tab.restart_kernel()
     provider.release()
@@ -111,7 +109,7 @@ async def test_a_restarted_kernel_changes_nothing(lab: Lab, server: Jupyter, pro
     await tab.state(1, "completed")
 
 
-async def test_a_killed_server_keeps_what_was_shown(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_killed_server_keeps_shown_text(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     tab = await streaming(lab, provider, "killed")
     shown = await tab.text(1)
     server.kill()
@@ -121,7 +119,7 @@ async def test_a_killed_server_keeps_what_was_shown(lab: Lab, server: Jupyter, p
     await tab.close()
 
 
-async def test_two_tabs_show_the_same_and_neither_is_dirty(
+async def test_two_tabs_show_same_answer_and_neither_is_dirty(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     first = await streaming(lab, provider, "two")
@@ -138,13 +136,13 @@ async def test_two_tabs_show_the_same_and_neither_is_dirty(
     assert [await tab.dirty() for tab in tabs] == [False, False]
 
 
-async def test_what_is_saved_is_what_is_shown(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_page_and_fill_save_the_shown_answer(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     tab = await streaming(lab, provider, "saved")
     path = server.root / "saved.ipynb"
     await tab.save()
     half = saved_markdown(path, 1)
     assert half.startswith("# A title\n\nSome *emphasis*")
-    assert TEXT.startswith(half.removesuffix("\n\n*Running…*"))  # whoever reads the file knows that there is more
+    assert TEXT.startswith(half.removesuffix("\n\n*Running…*"))  # a reader of the file knows that there is more
     assert not await tab.dirty()
     copy = path.with_name("copy.ipynb")
     copy.write_bytes(path.read_bytes())
@@ -179,7 +177,7 @@ The end.
 """
 
 
-async def test_a_hostile_answer_runs_and_fetches_nothing(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_hostile_answer_runs_and_fetches_nothing(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["hostile"] = answer(HOSTILE, hold_after=12)
     path = write_notebook(server.root / "hostile.ipynb", LOAD, bg("hostile"))
     tab = await lab.tab("hostile.ipynb")
@@ -200,7 +198,7 @@ async def test_a_hostile_answer_runs_and_fetches_nothing(lab: Lab, server: Jupyt
     assert "<script" not in saved_markdown(path, 1)
 
 
-async def test_stop_keeps_the_text_and_closes_the_providers_socket(
+async def test_stop_keeps_text_and_closes_provider_connection(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     tab = await streaming(lab, provider, "stopped")
@@ -242,7 +240,9 @@ FAILURES: dict[str, tuple[str, Script | None]] = {
 }
 
 
-async def test_every_failure_says_in_the_cell_what_to_do(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_cell_shows_code_and_message_of_every_failure(
+    lab: Lab, server: Jupyter, provider: ThreadedProvider
+) -> None:
     for model, (_, script) in FAILURES.items():
         if script is not None:
             provider.scripts[model] = script
@@ -263,7 +263,7 @@ async def test_every_failure_says_in_the_cell_what_to_do(lab: Lab, server: Jupyt
     await tab.shows(6, "Half an answer")
 
 
-async def test_an_unknown_job_keeps_its_saved_text_and_says_so(
+async def test_unknown_job_keeps_saved_text_and_is_reported(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     provider.scripts["deleted"] = answer("These words were saved.")
@@ -284,7 +284,7 @@ async def test_an_unknown_job_keeps_its_saved_text_and_says_so(
     assert saved_markdown(path, 1) == "These words were saved."
 
 
-async def test_it_works_in_notebook_7(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_answer_streams_in_notebook_7(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     tab = await streaming(lab, provider, "nb7", app="notebook")
     provider.release()
     await tab.state(1, "completed")

@@ -1,4 +1,4 @@
-"""What the clipboard gets of an output: the Markdown of its answers."""
+"""Copied outputs are the Markdown of their answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No answer of 200,000 characters holds up the page: its tasks stay short, and all of its text is there.
+"""Answers of 200,000 characters do not block the page: its tasks stay short, and all of the text is there.
 
 CI draws some of the texts; BGSTREAM_COSTLY=all draws all of them, in all places. BGSTREAM_COSTLY_SEEDS="1 2 3" draws
 other texts that are put together at random.
@@ -69,7 +69,7 @@ async def tab(context: BrowserContext, server: Jupyter) -> AsyncIterator[Tab]:
 
 
 async def drawn(browser: Browser, tab: Tab, text: str) -> tuple[float, bool, int]:
-    """Draw a saved text; the longest task, whether its end is there, and how many elements it made."""
+    """Draw a saved text; return the longest task, whether its end is there, and the number of elements."""
     async with Tasks(browser, tab.page) as tasks:
         whole, elements = await tab.page.evaluate(DRAW, [text, 0])
     return tasks.longest, whole, elements
@@ -90,17 +90,17 @@ async def check(browser: Browser, tab: Tab, texts: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("part", range(4 if ALL else 1))
-async def test_saved_answers_do_not_hold_up_the_page(browser: Browser, tab: Tab, part: int) -> None:
+async def test_saved_answers_do_not_block_page(browser: Browser, tab: Tab, part: int) -> None:
     await check(browser, tab, {name: costly(name) for name in (NAMES[part::4] if ALL else NAMES)})
 
 
 @pytest.mark.parametrize("size", [1_500, 5_000, 15_000] if ALL else [5_000])
-async def test_short_answers_are_no_slower(browser: Browser, tab: Tab, size: int) -> None:
+async def test_short_costly_answers_do_not_block_page(browser: Browser, tab: Tab, size: int) -> None:
     await check(browser, tab, {name: CORPUS[name](size) + LAST for name in NAMES if name not in HIDING})
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_whatever_is_put_together_does_not_hold_up_the_page(browser: Browser, tab: Tab, seed: int) -> None:
+async def test_random_mixtures_do_not_block_page(browser: Browser, tab: Tab, seed: int) -> None:
     await check(browser, tab, {f"seed {seed}": mixed(seed)})
 
 
@@ -159,14 +159,14 @@ async def stream_in_a_cell(browser: Browser, tab: Tab, source: str, names: list[
     await assert_within(BUDGET, measure)
 
 
-async def test_live_in_a_cell(browser: Browser, tab: Tab, server: Jupyter) -> None:
+async def test_live_answers_in_cell_do_not_block_page(browser: Browser, tab: Tab, server: Jupyter) -> None:
     write_notebook(server.root / "costly-live.ipynb", "%load_ext jupyter_bgstream", "1")
     await tab.open("costly-live.ipynb")
     await tab.page.evaluate(DRAW, [WARM, 2000])
     await stream_in_a_cell(browser, tab, "%%bg MODEL\nGo on", list(LIVE) if ALL else IN_A_CELL)
 
 
-async def test_live_in_a_widget_that_the_kernel_relays_to(browser: Browser, lab: Lab, server: Jupyter) -> None:
+async def test_live_answers_in_relayed_widget_do_not_block_page(browser: Browser, lab: Lab, server: Jupyter) -> None:
     write_notebook(server.root / "costly-widget.ipynb", "from jupyter_bgstream.client import submit", "1")
     page = await lab.context.new_page()
     await page.route("**/extensions/jupyter-bgstream/**", lambda route: route.abort())
@@ -176,7 +176,9 @@ async def test_live_in_a_widget_that_the_kernel_relays_to(browser: Browser, lab:
 
 
 @pytest.mark.parametrize("thread", [False, True], ids=["tab", "thread"])
-async def test_live_in_the_main_area(browser: Browser, tab: Tab, server: Jupyter, thread: bool) -> None:
+async def test_live_answers_in_main_area_do_not_block_page(
+    browser: Browser, tab: Tab, server: Jupyter, thread: bool
+) -> None:
     await tab.page.evaluate("jupyterapp.shell.activateById('jp-bgstream-panel')")
     await tab.page.wait_for_selector(".jp-bgstream-panel:visible")
 

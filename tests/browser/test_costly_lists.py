@@ -1,4 +1,4 @@
-"""Long lists and long names hold up no page: toasts, mutes, a chain of retries, a relayed widget.
+"""Long lists and long names do not block the page: toasts, mutes, a retry chain, a relayed widget.
 
 The other places are in ``test_costly_places.py``.
 """
@@ -107,13 +107,13 @@ async def draw_relayed(page: Page, frames: list[list[Event]]) -> float:
 
 
 @pytest.mark.parametrize("place", LOGS)
-async def test_long_words_in_a_widget_without_the_labextension(bare: Page, place: str) -> None:
+async def test_long_texts_in_widget_without_labextension_do_not_block_page(bare: Page, place: str) -> None:
     floor = await draw_relayed(bare, LOGS[place](lambda _: HARMLESS))
     judge({name: await draw_relayed(bare, LOGS[place](SHAPES[name])) for name in SHAPE}, floor)
 
 
 @pytest.mark.parametrize("place", MANY)
-async def test_many_parts_in_a_widget_without_the_labextension(bare: Page, place: str) -> None:
+async def test_many_parts_in_widget_without_labextension_do_not_block_page(bare: Page, place: str) -> None:
     floor = await draw_relayed(bare, LOGS["an error"](lambda _: HARMLESS))
     judge({place: await draw_relayed(bare, MANY[place])}, floor)
 
@@ -131,7 +131,9 @@ async def tab(context: BrowserContext, server: Jupyter) -> AsyncIterator[Tab]:
     await tab.close()
 
 
-async def test_toasts(browser: Browser, tab: Tab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_toasts_with_long_titles_do_not_block_page(
+    browser: Browser, tab: Tab, server: Jupyter, provider: ThreadedProvider
+) -> None:
     provider.scripts["toasted"] = answer("a")
 
     async def measure() -> dict[str, float]:
@@ -157,7 +159,7 @@ async def test_toasts(browser: Browser, tab: Tab, server: Jupyter, provider: Thr
     await assert_within(BUDGET, measure)
 
 
-async def test_mutes_in_the_panel(browser: Browser, tab: Tab, server: Jupyter) -> None:
+async def test_many_mutes_in_panel_do_not_block_page(browser: Browser, tab: Tab, server: Jupyter) -> None:
     muted = tab.page.locator(".jp-bgstream-panel .jp-bgstream-muted")
     long = [f"{n} {SHAPES[SHAPE[n % len(SHAPE)]](990)}" for n in range(MUTES)]
 
@@ -188,8 +190,10 @@ def ended(client: httpx.Client, job: str) -> None:
         pass
 
 
-async def test_a_chain_of_retries(browser: Browser, tab: Tab, server: Jupyter, provider: ThreadedProvider) -> None:
-    """The first job is shown, and each of the others asks the one before it again."""
+async def test_long_retry_chain_does_not_block_page(
+    browser: Browser, tab: Tab, server: Jupyter, provider: ThreadedProvider
+) -> None:
+    """Show the first job of a chain in which each job retries the one before it."""
 
     async def measure() -> dict[str, float]:
         longest = {}

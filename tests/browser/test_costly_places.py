@@ -1,4 +1,4 @@
-"""No words of others hold up the page, wherever they stand: each place is given very long ones, and very many.
+"""Untrusted texts do not block the page: each place gets very long ones, and very many.
 
 The text of answers has its own test, ``test_costly_answers.py``. CI draws some of the texts; BGSTREAM_COSTLY=all draws
 all of them in all places.
@@ -142,18 +142,18 @@ def judge(longest: dict[str, float], floor: float) -> None:
 
 
 @pytest.mark.parametrize("place", LOGS)
-async def test_long_words_of_a_log(browser: Browser, tab: Tab, place: str) -> None:
+async def test_long_texts_in_log_do_not_block_page(browser: Browser, tab: Tab, place: str) -> None:
     floor = await draw_log(browser, tab, LOGS[place](lambda _: HARMLESS))
     judge({name: await draw_log(browser, tab, LOGS[place](SHAPES[name])) for name in SHAPE}, floor)
 
 
 @pytest.mark.parametrize("place", MANY)
-async def test_many_parts_of_a_log(browser: Browser, tab: Tab, place: str) -> None:
+async def test_many_parts_in_log_do_not_block_page(browser: Browser, tab: Tab, place: str) -> None:
     floor = await draw_log(browser, tab, LOGS["an error"](lambda _: HARMLESS))
     judge({place: await draw_log(browser, tab, MANY[place])}, floor)
 
 
-async def test_a_long_name_of_a_model(browser: Browser, tab: Tab) -> None:
+async def test_long_model_name_does_not_block_page(browser: Browser, tab: Tab) -> None:
     frames = LOGS["an error"](lambda _: HARMLESS)
     floor = await draw_log(browser, tab, frames)
     found = {name: await measured(browser, tab, DRAW_LOG, [SHAPES[name](LONG), frames]) for name in SHAPE}
@@ -161,13 +161,13 @@ async def test_a_long_name_of_a_model(browser: Browser, tab: Tab) -> None:
 
 
 @pytest.mark.parametrize("place", SAVED)
-async def test_long_words_of_a_saved_output(browser: Browser, tab: Tab, place: str) -> None:
+async def test_long_texts_in_saved_output_do_not_block_page(browser: Browser, tab: Tab, place: str) -> None:
     floor = await measured(browser, tab, DRAW_SAVED, SAVED[place](lambda _: HARMLESS))
     found = {name: await measured(browser, tab, DRAW_SAVED, SAVED[place](SHAPES[name])) for name in SHAPE}
     judge(found, floor)
 
 
-async def test_long_questions_of_a_thread(browser: Browser, tab: Tab, server: Jupyter) -> None:
+async def test_long_messages_in_thread_do_not_block_page(browser: Browser, tab: Tab, server: Jupyter) -> None:
     await tab.page.evaluate("jupyterapp.shell.activateById('jp-bgstream-panel')")
 
     async def measure() -> dict[str, float]:
@@ -194,7 +194,7 @@ async def test_long_questions_of_a_thread(browser: Browser, tab: Tab, server: Ju
     await assert_within(BUDGET, measure)
 
 
-async def test_long_words_of_rows_in_the_panel(browser: Browser, tab: Tab, server: Jupyter) -> None:
+async def test_long_texts_in_panel_rows_do_not_block_page(browser: Browser, tab: Tab, server: Jupyter) -> None:
     await tab.page.evaluate("jupyterapp.shell.activateById('jp-bgstream-panel')")
 
     async def measure() -> dict[str, float]:

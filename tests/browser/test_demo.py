@@ -1,4 +1,4 @@
-"""The README's first command: the demo opens on a tour whose answer streams by itself, with no key and no network."""
+"""The README's first command: the demo opens a tour whose answer streams without a key and without a network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    """Run the demo as a user does; gives the address that it prints."""
+    """Run the demo as a user does; return the address that it prints."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "JPY"))}
     env |= {"HOME": str(tmp_path), "JUPYTER_PLATFORM_DIRS": "1", "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "jupyter_bgstream.cli", "demo", "--no-browser", f"--port={free_port()}"]
@@ -46,7 +46,7 @@ def address(tmp_path: Path) -> Iterator[str]:
     assert process.returncode is not None
 
 
-async def test_the_demo_opens_on_a_tour_that_answers(browser: Browser, address: str, tmp_path: Path) -> None:
+async def test_demo_opens_tour_whose_answer_streams(browser: Browser, address: str, tmp_path: Path) -> None:
     folder = next(tmp_path.rglob("01-tour.ipynb")).parent
     assert sorted(path.name for path in folder.glob("*.ipynb")) == [path.name for path in notebooks()]
     context = await new_context(browser)

@@ -1,4 +1,4 @@
-"""A page whose server could not start the engine, and then could."""
+"""A page whose server fails to start the engine at first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
-async def test_panel_gives_the_reason_of_a_failed_start_and_recovers_by_itself(
+async def test_panel_shows_reason_of_failed_start_and_recovers(
     browser: Browser, provider: ThreadedProvider, tmp_path: Path
 ) -> None:
     config = {"BgStreamApp": {"providers": {"demo": {"base_url": provider.base_url}}}}

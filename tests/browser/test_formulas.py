@@ -1,4 +1,4 @@
-"""Formulas and prices of an answer, as they are drawn in JupyterLab and Notebook."""
+"""Formulas and prices of an answer, as JupyterLab and Notebook draw them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def drawn(tab: Tab, cell: int) -> None:
 
 
 @pytest.mark.parametrize("app", ["lab", "notebook"])
-async def test_formulas_are_set_and_prices_are_text(
+async def test_formulas_are_typeset_and_prices_stay_text(
     lab: Lab, server: Jupyter, provider: ThreadedProvider, app: str
 ) -> None:
     provider.scripts["formulas"] = answer(TEXT)

@@ -1,4 +1,4 @@
-"""What a hostile answer tries, in a real JupyterLab: nothing runs, nothing is fetched, nothing leaves its frame."""
+"""Hostile answers in a real JupyterLab: they run nothing, fetch nothing and stay in their frame."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def deltas(text: str) -> list[str]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def pages(context: BrowserContext, server: Jupyter) -> AsyncIterator[list[tuple[Tab, Watch]]]:
-    """Two pages for all answers: one has followed them, the other one knows what was saved alone."""
+    """Two pages for all answers: one has followed them, the other one knows only the saved text."""
     write_notebook(server.root / "empty.ipynb", "1")
     pages = []
     for _ in range(2):
@@ -104,7 +104,7 @@ async def pages(context: BrowserContext, server: Jupyter) -> AsyncIterator[list[
 
 
 @pytest.mark.parametrize("name", CORPUS)
-async def test_nothing_runs_in_a_cell(
+async def test_hostile_answer_in_cell_runs_and_loads_nothing(
     pages: list[tuple[Tab, Watch]], server: Jupyter, provider: ThreadedProvider, name: str
 ) -> None:
     pieces = deltas(CORPUS[name] + LAST)
@@ -142,7 +142,7 @@ async def test_nothing_runs_in_a_cell(
 
 
 @pytest.mark.parametrize("name", CORPUS)
-async def test_nothing_runs_in_a_tab_opened_from_the_panel(
+async def test_hostile_answer_in_panel_tab_runs_and_loads_nothing(
     pages: list[tuple[Tab, Watch]], server: Jupyter, provider: ThreadedProvider, name: str
 ) -> None:
     provider.scripts[f"panel-{name}"] = answer(deltas(CORPUS[name] + LAST))

@@ -43,7 +43,7 @@ def data_uri(file: bytes) -> str:
     return f"data:image/png;base64,{b64encode(file).decode()}"
 
 
-async def test_images_come_live_are_saved_and_are_there_after_a_reload(
+async def test_images_are_shown_live_saved_and_shown_after_reload(
     lab: Lab, server: Jupyter, provider: ThreadedProvider, tmp_path: Path
 ) -> None:
     text = [f"Here, and not at ![x]({REMOTE}):"]
@@ -98,7 +98,7 @@ async def test_images_come_live_are_saved_and_are_there_after_a_reload(
     assert not tab.errors
 
 
-async def test_answer_of_images_only_says_so_and_one_that_cannot_be_had_says_why(
+async def test_image_only_answer_is_labelled_and_failed_image_shows_reason(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     provider.scripts["only"] = answer("", images=[SMALL])
@@ -126,7 +126,7 @@ async def test_answer_of_images_only_says_so_and_one_that_cannot_be_had_says_why
     await tab.shows(1, f"(Picture 1: PNG, {size_words(len(SMALL))})")
 
 
-async def test_widget_without_a_server_in_reach_gets_images_from_its_kernel(
+async def test_widget_without_server_gets_images_from_kernel(
     bare: Tab,  # noqa: F811
     notebook: Path,  # noqa: F811
     provider: ThreadedProvider,
@@ -140,7 +140,7 @@ async def test_widget_without_a_server_in_reach_gets_images_from_its_kernel(
     assert not [url for url in bare.requests if "/api/bgstream/" in url]
 
 
-async def test_saved_image_is_drawn_by_a_lab_without_the_extension(
+async def test_lab_without_extension_draws_saved_image(
     bare: Tab,  # noqa: F811
     notebook: Path,  # noqa: F811
 ) -> None:
@@ -157,7 +157,7 @@ async def test_saved_image_is_drawn_by_a_lab_without_the_extension(
     assert await image_of_lab.get_attribute("alt") == "Picture 1"
 
 
-async def test_small_images_in_the_text_and_drawn_diagrams_are_shown(
+async def test_small_inline_images_and_diagrams_are_shown(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     bomb = png(1, 1).replace(b"IHDR\x00\x00\x00\x01\x00\x00\x00\x01", b"IHDR\x00\x00\xff\xff\x00\x00\xff\xff")

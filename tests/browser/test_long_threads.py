@@ -120,7 +120,7 @@ class Visit:
         self.longest[name] = tasks.longest
 
 
-async def test_thousands_of_messages_in_a_question(browser: Browser, tab: Tab, server: Jupyter) -> None:
+async def test_thousands_of_messages_do_not_block_page(browser: Browser, tab: Tab, server: Jupyter) -> None:
     call = {"id": "c", "name": "f", "arguments": "{}"}
     many = [
         {"role": "user", "content": COSTLY[1]},
@@ -144,7 +144,9 @@ async def test_thousands_of_messages_in_a_question(browser: Browser, tab: Tab, s
     judge(longest, longest["one"])
 
 
-async def test_hundreds_of_turns(browser: Browser, tab: Tab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_hundreds_of_costly_turns_do_not_block_page(
+    browser: Browser, tab: Tab, server: Jupyter, provider: ThreadedProvider
+) -> None:
     for number, text in enumerate(COSTLY):
         provider.scripts[f"few-{number}"] = answer(HARMLESS[:SIZE])
         provider.scripts[f"many-{number}"] = answer(text)

@@ -1,4 +1,4 @@
-"""Answers that draw over what is not theirs, in every view: our buttons stay on top, no pixel leaves its box."""
+"""Answers that try to cover the page, in every view: our controls stay on top, no pixel leaves its box."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CELLS = (
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> AsyncIterator[Page]:
-    """A page in which every answer is the corpus of overlays; it runs nothing and asks nobody for anything."""
+    """A page in which every answer is the corpus of overlays; it may run and load nothing."""
     with server.client() as client:
         for job in client.get("jobs?limit=500").json()["jobs"]:
             client.delete(f"jobs/{job['id']}")
@@ -97,7 +97,7 @@ async def settled(around: Locator, words: Locator) -> bytes:
         before = after
 
 
-async def test_in_cells(page: Page, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_overlays_in_cells_cover_no_control(page: Page, server: Jupyter, provider: ThreadedProvider) -> None:
     write_notebook(server.root / "overlays.ipynb", *CELLS)
     tab = await Tab(page, server).open("overlays.ipynb")
     for number in range(len(CELLS)):
@@ -108,7 +108,9 @@ async def test_in_cells(page: Page, server: Jupyter, provider: ThreadedProvider)
     await covers_nothing(page, 5)
 
 
-async def test_while_it_streams(page: Page, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_overlays_in_streaming_answer_cover_no_control(
+    page: Page, server: Jupyter, provider: ThreadedProvider
+) -> None:
     provider.scripts["overlays"] = answer([OVERLAYS, "more"], hold_after=1)
     write_notebook(server.root / "streams.ipynb", *CELLS[:2])
     tab = await Tab(page, server).open("streams.ipynb")
@@ -121,7 +123,7 @@ async def test_while_it_streams(page: Page, server: Jupyter, provider: ThreadedP
     await tab.state(1, "cancelled")
 
 
-async def test_in_a_thread(page: Page, server: Jupyter) -> None:
+async def test_overlays_in_thread_cover_no_control(page: Page, server: Jupyter) -> None:
     with server.client() as client:
         jobs = []
         for _ in range(2):
@@ -129,7 +131,7 @@ async def test_in_a_thread(page: Page, server: Jupyter) -> None:
             jobs.append(client.post("jobs", json=form).json()["id"])
             while "Stream-Closed" not in client.get(f"jobs/{jobs[-1]}/events?offset=now&live=long-poll").headers:
                 pass
-        client.delete(f"jobs/{jobs[0]}")  # of the first there is only what it said
+        client.delete(f"jobs/{jobs[0]}")  # of the first only its text is left
     write_notebook(server.root / "thread.ipynb", "1")
     tab = await Tab(page, server).open("thread.ipynb")
     await open_panel(tab)
@@ -143,7 +145,7 @@ async def test_in_a_thread(page: Page, server: Jupyter) -> None:
         assert not (await text.evaluate(FORBIDDEN))["found"]
 
 
-async def test_in_the_panel_and_in_a_tab_opened_from_it(
+async def test_overlays_in_panel_and_its_tab_cover_no_control(
     page: Page, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     provider.scripts["refused"] = refusal(400, {"error": {"message": TITLE}})
@@ -169,7 +171,7 @@ async def test_in_the_panel_and_in_a_tab_opened_from_it(
     await covers_nothing(page, 5)
 
 
-async def test_in_a_toast_and_a_dialog(page: Page, server: Jupyter) -> None:
+async def test_hostile_title_in_toast_and_dialog_is_text(page: Page, server: Jupyter) -> None:
     write_notebook(server.root / "toast.ipynb", "1")
     tab = await Tab(page, server).open("toast.ipynb")
     await open_panel(tab)
@@ -185,7 +187,7 @@ async def test_in_a_toast_and_a_dialog(page: Page, server: Jupyter) -> None:
     await page.keyboard.press("Escape")
 
 
-async def test_in_a_widget_without_the_labextension(lab: Lab, page: Page, server: Jupyter) -> None:
+async def test_overlays_in_widget_without_labextension_cover_no_control(lab: Lab, page: Page, server: Jupyter) -> None:
     await page.route("**/extensions/jupyter-bgstream/**", lambda route: route.abort())
     write_notebook(server.root / "bare.ipynb", *CELLS[:1], CELLS[-1])
     tab = await Tab(page, server).open("bare.ipynb")
@@ -196,7 +198,9 @@ async def test_in_a_widget_without_the_labextension(lab: Lab, page: Page, server
     await covers_nothing(page, 1)
 
 
-async def test_in_tables_of_a_kernel(page: Page, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_kernel_tables_have_no_typeset_formula_and_no_link(
+    page: Page, server: Jupyter, provider: ThreadedProvider
+) -> None:
     provider.scripts["overlays"] = answer("Hello.")
     formula = "$\\style{cursor:url(/canary-hit)}{x}$"
     form = {"model": "demo/overlays", "prompt": "Hello", "title": formula, "thread": "tables"}
@@ -216,7 +220,7 @@ async def test_in_tables_of_a_kernel(page: Page, server: Jupyter, provider: Thre
 
 
 @pytest.mark.parametrize("text", [f"{HIGH} first\n\nand {HIGH}", "$\\raise 5em{x}$ $\\rlap{\\kern-9em x}$"])
-async def test_no_pixel_leaves_the_box_of_an_answer(
+async def test_answer_paints_no_pixel_outside_its_box(
     page: Page, server: Jupyter, provider: ThreadedProvider, text: str
 ) -> None:
     provider.scripts["overlays"] = answer([text])

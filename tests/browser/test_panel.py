@@ -1,4 +1,4 @@
-"""The panel, the inbox and the toast: what finished while you were away, and what you saw yourself."""
+"""The panel, the inbox and the toast: ends that the user missed, and ends that the user saw."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PANEL = ".jp-bgstream-panel"
 
 @pytest.fixture(autouse=True)
 def clean(server: Jupyter) -> Iterator[None]:
-    """Nothing is left of the tests before."""
+    """Delete the jobs of the tests before."""
     with server.client() as client:
         for job in client.get("jobs?limit=500").json()["jobs"]:
             client.delete(f"jobs/{job['id']}")
@@ -28,7 +28,7 @@ def clean(server: Jupyter) -> Iterator[None]:
 
 
 async def running(lab: Lab, server: Jupyter, provider: ThreadedProvider, name: str, *, app: str = "lab") -> Tab:
-    """A notebook whose second cell runs a job that holds in mid-answer."""
+    """Open a notebook whose second cell runs a job that holds in mid-answer."""
     provider.scripts[name] = answer(f"First words of {name} and the last.", hold_after=4)
     write_notebook(server.root / f"{name}.ipynb", LOAD, f"%%bg demo/{name}\nTell me about {name}")
     tab = await lab.tab(f"{name}.ipynb", app=app)
@@ -45,7 +45,7 @@ async def open_panel(tab: Tab) -> None:
 
 
 async def unread(tab: Tab, count: int) -> None:
-    """Wait until the badge says so; it waits two seconds itself for a view that has seen the end."""
+    """Wait until the badge shows this count; it waits two seconds itself for a view that has seen the end."""
     wanted = str(count) if count else ""
     await tab.page.wait_for_function(
         """wanted => [...document.querySelectorAll('.jp-bgstream-tab')].some(
@@ -55,14 +55,14 @@ async def unread(tab: Tab, count: int) -> None:
 
 
 async def finish(server: Jupyter, provider: ThreadedProvider, job: str) -> None:
-    """Let the answer end, with nobody looking."""
+    """Let the answer end without an open page."""
     provider.release()
     with server.client() as client:
         while "Stream-Closed" not in client.get(f"jobs/{job}/events?offset=now&live=long-poll").headers:
             pass
 
 
-async def test_what_finished_while_away_is_unread_until_it_is_opened(
+async def test_answer_ended_while_tab_was_closed_is_unread_until_opened(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     tab = await running(lab, server, provider, "away")
@@ -86,7 +86,7 @@ async def test_what_finished_while_away_is_unread_until_it_is_opened(
         assert client.get("notices").json()["unread"] == 0
 
 
-async def test_what_was_watched_to_its_end_is_not_unread(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_answer_watched_to_its_end_is_read(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     tab = await running(lab, server, provider, "watched")
     seen: list[str] = []
     tab.sockets[0].on("framesent", lambda frame: seen.append(str(frame)))
@@ -99,7 +99,7 @@ async def test_what_was_watched_to_its_end_is_not_unread(lab: Lab, server: Jupyt
     await unread(tab, 0)
 
 
-async def test_a_hidden_tab_has_seen_nothing_and_a_toast_tells_the_visible_one(
+async def test_end_in_hidden_tab_stays_unread_and_visible_tab_shows_toast(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     hidden = await running(lab, server, provider, "hidden")
@@ -123,7 +123,7 @@ async def test_a_hidden_tab_has_seen_nothing_and_a_toast_tells_the_visible_one(
     await unread(visible, 0)
 
 
-async def test_the_panel_lists_jobs_stops_them_and_goes_to_the_cell(
+async def test_panel_lists_stops_and_deletes_jobs_and_opens_their_cell(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     tab = await running(lab, server, provider, "listed")
@@ -139,15 +139,13 @@ async def test_the_panel_lists_jobs_stops_them_and_goes_to_the_cell(
     await tab.state(1, "cancelled")
     await tab.page.wait_for_selector(f"{PANEL} .jp-bgstream-jobs [data-job='{job}'][data-state=cancelled]")
     with server.client() as client:
-        assert client.get("notices").json()["notices"] == []  # whoever stopped it knows
+        assert client.get("notices").json()["notices"] == []  # the user who stopped it knows
     await row.locator("[data-action=delete]").click()
     await tab.page.locator(".jp-Dialog button >> text=Delete").click()
     await tab.page.wait_for_selector(f"{PANEL} .jp-bgstream-jobs [data-job='{job}']", state="detached")
 
 
-async def test_a_job_of_no_notebook_opens_in_a_tab_of_its_own(
-    lab: Lab, server: Jupyter, provider: ThreadedProvider
-) -> None:
+async def test_job_without_notebook_opens_in_own_tab(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["rest"] = answer("First words of rest and the last.", hold_after=4)
     write_notebook(server.root / "rest.ipynb", "1")
     tab = await lab.tab("rest.ipynb")
@@ -166,7 +164,9 @@ async def test_a_job_of_no_notebook_opens_in_a_tab_of_its_own(
     await view.wait_for(state="detached")
 
 
-async def test_read_and_dismissed_are_shared_by_all_tabs(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_read_and_dismissed_notices_are_shared_by_all_tabs(
+    lab: Lab, server: Jupyter, provider: ThreadedProvider
+) -> None:
     for name in ("one", "other"):
         tab = await running(lab, server, provider, f"shared-{name}")
         job = await tab.job(1)
@@ -188,7 +188,7 @@ async def test_read_and_dismissed_are_shared_by_all_tabs(lab: Lab, server: Jupyt
         assert await tab.page.locator(rows).count() == 1
 
 
-async def test_notebook_7_has_the_panel_and_a_badge(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_notebook_7_has_panel_and_badge(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     tab = await running(lab, server, provider, "seven", app="notebook")
     job = await tab.job(1)
     await tab.save()
@@ -201,7 +201,9 @@ async def test_notebook_7_has_the_panel_and_a_badge(lab: Lab, server: Jupyter, p
     await tab.page.wait_for_selector(f"{PANEL}:visible .jp-bgstream-inbox [data-job='{job}']")
 
 
-async def test_what_one_tab_mutes_calls_in_none(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_notebook_muted_in_one_tab_shows_toast_in_none(
+    lab: Lab, server: Jupyter, provider: ThreadedProvider
+) -> None:
     tab = await running(lab, server, provider, "muted")
     job = await tab.job(1)
     write_notebook(server.root / "mute-b.ipynb", "1")
@@ -233,13 +235,13 @@ async def test_what_one_tab_mutes_calls_in_none(lab: Lab, server: Jupyter, provi
         assert client.get("mutes").json() == {"mutes": []}
 
 
-async def test_a_batch_is_one_notice_and_one_toast_in_two_windows(
+async def test_batch_is_one_notice_and_one_toast_in_two_windows(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     provider.scripts["good"] = answer("Well.")
     write_notebook(server.root / "batch.ipynb", "1")
     tabs = [await lab.tab("batch.ipynb"), await lab.tab("batch.ipynb")]
-    for tab in tabs:  # whatever toast there ever was
+    for tab in tabs:  # every toast that was ever shown
         await tab.page.evaluate("""() => {
             window.toasts = new Set();
             new MutationObserver(() => document.querySelectorAll('.Toastify__toast').forEach(toast => {
@@ -270,5 +272,5 @@ async def test_a_batch_is_one_notice_and_one_toast_in_two_windows(
         await unread(each, 0)
     await tab.page.locator(f"{PANEL} [data-action=show-all]").click()
     await tab.page.wait_for_selector(f"{PANEL} .jp-bgstream-jobs header >> text=of Four questions", state="detached")
-    # Both were in sight, and one of them said it.
+    # Both were in sight, and one of them showed the toast.
     assert sum([await each.page.evaluate("toasts.size") for each in tabs]) == 1

@@ -32,7 +32,9 @@ PARTS = Script(
 CUT = "The answer was cut off at the limit of tokens."
 
 
-async def test_an_answer_shows_all_that_it_has(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_answer_shows_reasoning_tool_calls_sources_usage_and_cost(
+    lab: Lab, server: Jupyter, provider: ThreadedProvider
+) -> None:
     provider.scripts["parts"] = PARTS
     write_notebook(server.root / "parts.ipynb", "%load_ext jupyter_bgstream", "%%bg demo/parts\nWhy is the sky blue?")
     tab = await lab.tab("parts.ipynb")

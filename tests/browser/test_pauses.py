@@ -1,4 +1,4 @@
-"""A batch whose rows fail alike, in a real JupyterLab: it says why, and goes on when somebody says so."""
+"""A batch whose rows fail alike, in a real JupyterLab: it shows the reason, and continues when a user resumes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def buttons(tab: Tab, at: str = ".jp-Notebook") -> list[str]:
     return await tab.page.locator(f"{at} .jp-bgstream-line button:not([hidden])").all_text_contents()
 
 
-async def test_a_paused_batch_says_why_and_goes_on(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_paused_batch_shows_reason_and_resumes(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["paused-cell"] = REVOKED
     cells = (MAP.format(model="paused-cell", title=TITLE), "b.wait()", "6 * 7")
     path = write_notebook(server.root / "paused.ipynb", *cells)
@@ -42,7 +42,7 @@ async def test_a_paused_batch_says_why_and_goes_on(lab: Lab, server: Jupyter, pr
     await tab.save()
     assert saved_markdown(path, 0).startswith(f"{TITLE}: 0 of 20 answered, 5 failed, paused: demo refused the key.")
     assert not await tab.dirty()
-    with server.client() as client:  # who looks at it needs no toast
+    with server.client() as client:  # a user who sees it needs no toast
         # Other tests leave notices in the same inbox.
         def notices() -> list[dict[str, Any]]:
             return [each for each in client.get("notices").json()["notices"] if each["title"] == TITLE]
@@ -69,7 +69,7 @@ async def test_a_paused_batch_says_why_and_goes_on(lab: Lab, server: Jupyter, pr
 
 
 @pytest.mark.parametrize("action", ["Resume", "Stop"])
-async def test_a_widget_offers_the_same_with_a_socket_and_without(
+async def test_batch_widget_resumes_and_stops_with_and_without_socket(
     lab: Lab,
     bare: Tab,  # noqa: F811
     notebook: Path,  # noqa: F811

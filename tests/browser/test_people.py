@@ -1,4 +1,4 @@
-"""Two people on one server: the panel and a thread say who submitted what."""
+"""Two people on one server: the panel and a thread name the submitter of each job."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def open_panel(tab: Tab) -> None:
     await tab.page.wait_for_selector(f"{PANEL}:visible")
 
 
-async def test_each_person_sees_who_else_submitted(labs: tuple[Lab, Lab], people: Jupyter) -> None:
+async def test_panel_and_thread_name_other_submitters(labs: tuple[Lab, Lab], people: Jupyter) -> None:
     of_ada, of_bob = [await lab.tab("trip.ipynb") for lab in labs]
     await of_ada.run(0)
     await of_ada.run(1)
@@ -63,7 +63,7 @@ async def test_each_person_sees_who_else_submitted(labs: tuple[Lab, Lab], people
     names = of_ada.page.locator(f"{PANEL} .jp-bgstream-jobs .jp-bgstream-by")
     thread = of_ada.page.get_by_role("region", name="Thread trip")
 
-    # A kernel names nobody, and ada is alone: nothing says who she is.
+    # A kernel names no submitter, and ada is alone: her name is not shown.
     await of_ada.page.locator(f"{PANEL} [data-thread=trip] [data-action=open]").click()
     await thread.get_by_label("Continue the thread trip").fill("Asked by Ada")
     await of_ada.page.keyboard.press("Control+Enter")
@@ -83,7 +83,7 @@ async def test_each_person_sees_who_else_submitted(labs: tuple[Lab, Lab], people
     await row.hover()
     await row.locator("[data-action=retry]").first.click()
 
-    # His name is text to ada, however long and whatever it holds. Who asked is still ada.
+    # His name is text to ada, with any length and content. Ada is still the one that asked.
     shown = ask(people, BOB, "GET", "jobs")["viewer"]
     assert (shown[:4], len(shown)) == ("<img", 200)
     await expect(names.first).to_have_text(f"by {shown}")

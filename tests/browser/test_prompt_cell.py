@@ -62,7 +62,7 @@ async def colours(tab: Tab, cell: int) -> set[str]:
 
 
 @pytest.mark.parametrize("app", ["lab", "notebook"])
-async def test_a_prompt_is_prose_and_other_cells_are_python(lab: Lab, server: Jupyter, app: str) -> None:
+async def test_prompt_cell_is_prose_and_other_cells_are_python(lab: Lab, server: Jupyter, app: str) -> None:
     tab = await opened(lab, server, f"prose-{app}", app=app)
     await language(tab, 0, "bgstream-prompt")
     assert await marked(tab, 0, "magic") == ["%%bg"]
@@ -82,7 +82,7 @@ async def test_a_prompt_is_prose_and_other_cells_are_python(lab: Lab, server: Ju
         await tab.page.screenshot(path=Path(images) / f"{app}-dark.png")
 
 
-async def test_a_cell_follows_its_first_line(lab: Lab, server: Jupyter) -> None:
+async def test_cell_language_follows_first_line(lab: Lab, server: Jupyter) -> None:
     tab = await opened(lab, server, "follows")
     cell = tab.page.locator(".jp-Notebook .jp-Cell").nth(1)
     await cell.locator(".cm-content").click()

@@ -1,4 +1,4 @@
-"""Asked again, by itself or by a click: in the cell, in the panel and in the file it is one answer."""
+"""Retries, automatic or by a click: in the cell, in the panel and in the file they are one answer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def in_turn(*scripts: Script) -> Reply:
 
 
 async def asked(lab: Lab, server: Jupyter, name: str) -> Tab:
-    """A notebook of this name whose second cell has asked the model of the same name."""
+    """Open a notebook of this name whose second cell has asked the model of the same name."""
     write_notebook(server.root / f"{name}.ipynb", LOAD, f"%%bg demo/{name}\nTell me about {name}")
     tab = await lab.tab(f"{name}.ipynb")
     await tab.run(0)
@@ -44,12 +44,12 @@ async def open_panel(tab: Tab) -> None:
 
 
 def saved_job(server: Jupyter, name: str) -> str:
-    """The job that the file's cell shows."""
+    """Return the job that the cell in the file shows."""
     (output,) = saved_cells(server.root / f"{name}.ipynb")[1]["outputs"]
     return str(output["data"]["application/vnd.bgstream.job.v1+json"]["id"])
 
 
-async def test_an_answer_that_a_killed_server_cut_is_asked_again_in_its_cell(
+async def test_answer_interrupted_by_killed_server_is_retried_in_its_cell(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     provider.scripts["again"] = in_turn(
@@ -75,9 +75,9 @@ async def test_an_answer_that_a_killed_server_cut_is_asked_again_in_its_cell(
     new = await tab.job(1)
     assert new != old
     assert await tab.view(1).count() == 1  # in the same output
-    # Who asked by the keyboard goes on from there.
+    # A user of the keyboard continues from there.
     assert await tab.view(1).evaluate("view => view.contains(document.activeElement)")
-    # What was said before is one click away, and drawn as Markdown.
+    # The earlier text is one click away, and drawn as Markdown.
     retried = tab.view(1).locator(".jp-bgstream-retried")
     assert await retried.locator("summary").text_content() == "Retry of an interrupted answer"
     await retried.locator("summary").click()
@@ -101,7 +101,7 @@ async def test_an_answer_that_a_killed_server_cut_is_asked_again_in_its_cell(
     assert not tab.errors
 
 
-async def test_a_retry_from_elsewhere_is_followed_without_a_dirty_notebook(
+async def test_retry_from_elsewhere_is_followed_without_dirty_notebook(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     provider.scripts["else"] = in_turn(
@@ -140,7 +140,7 @@ async def test_a_retry_from_elsewhere_is_followed_without_a_dirty_notebook(
     assert not await late.dirty()
 
 
-async def test_it_waits_for_a_busy_provider_and_says_until_when(
+async def test_cell_counts_down_to_next_attempt_of_busy_provider(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     busy = refusal(429, {"error": {"message": "Slow down."}}, {"Retry-After": "4"})
@@ -162,7 +162,7 @@ async def test_it_waits_for_a_busy_provider_and_says_until_when(
     assert tried == "Attempt 2 · after the provider was busy"
 
 
-async def test_what_waits_can_be_stopped(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_waiting_job_can_be_stopped(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["patient"] = refusal(503, "Overloaded", {"Retry-After": "600"})
     tab = await asked(lab, server, "patient")
     await tab.state(1, "waiting")
@@ -174,9 +174,7 @@ async def test_what_waits_can_be_stopped(lab: Lab, server: Jupyter, provider: Th
     assert await tab.view(1).locator("[data-action=retry]").evaluate("each => each === document.activeElement")
 
 
-async def test_a_retry_in_the_panel_is_followed_by_the_cell(
-    lab: Lab, server: Jupyter, provider: ThreadedProvider
-) -> None:
+async def test_cell_follows_retry_in_panel(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["panel"] = in_turn(answer("Half", finish_reason=None), answer("Whole now.", hold_after=1))
     tab = await asked(lab, server, "panel")
     await tab.state(1, "failed")
@@ -198,9 +196,7 @@ async def test_a_retry_in_the_panel_is_followed_by_the_cell(
     await tab.page.wait_for_selector(f".jp-Cell.jp-mod-active .jp-bgstream-view[data-job='{new}']")
 
 
-async def test_a_cell_that_was_run_again_leaves_its_first_run_in_the_panel(
-    lab: Lab, server: Jupyter, provider: ThreadedProvider
-) -> None:
+async def test_first_run_of_repeated_cell_stays_in_panel(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["twice"] = answer("First words of it and the rest.", hold_after=2)
     tab = await asked(lab, server, "twice")
     await tab.shows(1, "First words")

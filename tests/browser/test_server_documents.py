@@ -74,7 +74,7 @@ async def count_updates(tab: Tab) -> None:
     )
 
 
-async def test_end_of_answer_is_written_once_into_the_file(
+async def test_end_of_answer_is_written_once_into_file(
     ann_and_bob: tuple[Lab, Lab], documents: Jupyter, provider: ThreadedProvider
 ) -> None:
     ann, bob, path = await both_stream(ann_and_bob, documents, provider, "live")
@@ -100,7 +100,7 @@ async def test_end_of_answer_is_written_once_into_the_file(
     assert saved(path) == [LONG]
 
 
-async def test_end_is_written_after_the_page_that_ran_the_cell_has_left(
+async def test_end_is_written_after_page_that_ran_cell_is_closed(
     ann_and_bob: tuple[Lab, Lab], documents: Jupyter, provider: ThreadedProvider
 ) -> None:
     ann, bob, path = await both_stream(ann_and_bob, documents, provider, "left")
@@ -130,7 +130,7 @@ async def test_other_outputs_of_the_cell_keep_their_order(
         return list(saved_cells(path)[1]["outputs"])
 
     def texts() -> list[str]:
-        """The words of each output of the file, those of adjacent streams joined."""
+        """Return the text of each output of the file, with adjacent streams joined."""
         said = [
             "".join(each["text"]) if each["output_type"] == "stream" else "".join(shown(each["data"]))
             for each in outputs()
@@ -160,7 +160,7 @@ def shown(data: dict[str, list[str] | str]) -> list[str] | str:
 async def ended_unseen(
     people: tuple[Lab, Lab], server: Jupyter, provider: ThreadedProvider, name: str
 ) -> tuple[Tab, Path, str]:
-    """A notebook that was opened again after its answer had ended while nobody had it open, and what its file is."""
+    """Open a notebook whose answer ended without an open page; return also its path and its text at the end."""
     ann, bob, path = await both_stream(people, server, provider, name)
     job = await ann.job(1)
     await bob.until(lambda: len(saved(path)) == 1)
@@ -176,7 +176,7 @@ async def ended_unseen(
     return tab, path, unfinished
 
 
-async def test_opening_writes_nothing_and_the_save_command_does(
+async def test_opening_writes_nothing_and_save_command_writes_answer(
     ann_and_bob: tuple[Lab, Lab], documents: Jupyter, provider: ThreadedProvider
 ) -> None:
     tab, path, unfinished = await ended_unseen(ann_and_bob, documents, provider, "unseen")
@@ -186,7 +186,7 @@ async def test_opening_writes_nothing_and_the_save_command_does(
     await until_saved(tab, path, LONG)
 
 
-async def test_change_of_the_notebook_saves_the_answer_too(
+async def test_change_of_notebook_also_saves_answer(
     ann_and_bob: tuple[Lab, Lab], documents: Jupyter, provider: ThreadedProvider
 ) -> None:
     tab, path, _ = await ended_unseen(ann_and_bob, documents, provider, "changed")

@@ -55,7 +55,7 @@ async def try_again(tab: Tab) -> None:
 
 
 async def says(tab: Tab, place: str, text: str) -> None:
-    """Wait until what is at this place has exactly this text."""
+    """Wait until the element at this place has exactly this text."""
     await tab.page.wait_for_function(
         "([place, text]) => document.querySelector(place)?.textContent === text",
         arg=[place, text],
@@ -90,7 +90,7 @@ async def test_signed_out_page_stops_its_clocks_and_recovers_after_sign_in(
     assert await tab.page.locator(f".jp-bgstream-turn {out}").count() == 1
     toast = tab.page.locator(".Toastify__toast", has_text=SIGN_IN)
     await toast.wait_for()
-    # The clocks stand still, in every view and in the list, while the page goes on trying.
+    # The clocks stand still, in every view and in the list, while the page continues to try.
     clocks = ".jp-bgstream-elapsed, #jp-bgstream-panel .jp-bgstream-jobs .jp-bgstream-details"
     before = await tab.page.locator(clocks).all_text_contents()
     await try_again(tab)
@@ -109,7 +109,7 @@ async def test_signed_out_page_stops_its_clocks_and_recovers_after_sign_in(
     assert await tab.page.locator("[data-denial]").count() == 0
 
 
-async def test_page_of_a_stopped_server_is_not_signed_out(
+async def test_page_of_stopped_server_is_not_signed_out(
     ann: Lab, restarted: Jupyter, provider: ThreadedProvider
 ) -> None:
     provider.scripts["gone"] = answer(TEXT, hold_after=8)

@@ -35,7 +35,7 @@ display({{'application/vnd.bgstream.batch.v1+json': key, 'text/markdown': ''}}, 
 
 
 def paced(text: str, seconds: float) -> Script:
-    """Say a text in about so much time, evenly."""
+    """Stream a text evenly in about so many seconds."""
     script = answer(text)
     pause = Pause(seconds=seconds / len(script.steps))
     steps = [step for piece in script.steps for step in ((piece, pause) if isinstance(piece, Send) else (piece,))]
@@ -53,7 +53,7 @@ def whole(server: Jupyter) -> Iterator[None]:
 
 
 class Storm:
-    """One page and what may happen to it. Whatever it does, it leaves the page connected."""
+    """One page and the disturbances of it. Every action leaves the page connected."""
 
     def __init__(self, lab: Lab, name: str, chance: random.Random) -> None:
         self.lab = lab
@@ -73,7 +73,7 @@ class Storm:
         self.routes.append(route)
 
     def plan(self) -> list[Callable[[], Awaitable[None]]]:
-        """Everything that is to happen, in an order of this seed's."""
+        """Return all actions, in an order that depends on the seed."""
         often = {self.drop: 4, self.offline: 2, self.interrupt: 2, self.save: 2, self.reload: 1, self.restart: 1}
         plan = [action for action, times in often.items() for _ in range(times)]
         self.chance.shuffle(plan)
@@ -120,7 +120,7 @@ class Storm:
 
 @pytest.mark.usefixtures("whole")
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_all_texts_are_the_providers_in_the_end(
+async def test_storm_leaves_all_texts_as_provider_sent_them(
     browser: Browser, server: Jupyter, provider: ThreadedProvider, seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -177,7 +177,7 @@ async def test_all_texts_are_the_providers_in_the_end(
 
 
 async def drawn(tab: Tab) -> dict[str, str]:
-    """Wait until every view has drawn its end; the texts by job."""
+    """Wait until every view has drawn its end; return the texts by job."""
     await tab.page.wait_for_function(
         """views => {
             const all = [...document.querySelectorAll('.jp-bgstream-view')];

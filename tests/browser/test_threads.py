@@ -1,4 +1,4 @@
-"""A thread in the panel: begun by a kernel, gone on with there, and shown while another notebook goes on."""
+"""A thread in the panel: begun by a kernel, continued in the panel, and shown while another notebook continues it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOSTILE = "<img src=x onerror=\"document.title='hacked'\"><script>document.title
 
 @pytest.fixture(autouse=True)
 def clean(server: Jupyter) -> Iterator[None]:
-    """Nothing is left of the tests before."""
+    """Delete the jobs of the tests before."""
     with server.client() as client:
         for job in client.get("jobs?limit=500").json()["jobs"]:
             client.delete(f"jobs/{job['id']}")
@@ -49,7 +49,7 @@ async def says(thread: Locator, turn: int, text: str, state: str) -> None:
     await view.locator(f".jp-bgstream-text:has-text('{text}')").wait_for(state="attached")
 
 
-async def test_a_thread_goes_on_in_a_tab_and_in_any_notebook(
+async def test_thread_continues_in_tab_and_in_any_notebook(
     lab: Lab, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     provider.scripts["bern"] = answer("See the bears.")
@@ -80,7 +80,7 @@ async def test_a_thread_goes_on_in_a_tab_and_in_any_notebook(
     provider.release()
     await says(thread, 1, "and the rest.", "completed")
 
-    # Another notebook goes on, and the open tab shows it.
+    # Another notebook continues, and the open tab shows it.
     other = await lab.tab("other.ipynb")
     await other.run(0)
     await other.run(1)
@@ -107,7 +107,7 @@ async def test_a_thread_goes_on_in_a_tab_and_in_any_notebook(
     assert tab.errors == []
 
 
-async def test_in_notebook_7_a_thread_is_in_the_panel(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_notebook_7_shows_thread_in_panel(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["hostile"] = answer(f"Fine. {HOSTILE}")
     write_notebook(server.root / "seven-t.ipynb", "1")
     tab = await lab.tab("seven-t.ipynb", app="notebook")

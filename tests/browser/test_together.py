@@ -67,14 +67,14 @@ def saved(path: Path) -> list[str]:
 
 
 async def until_saved(tab: Tab, path: Path, text: str) -> None:
-    """Wait until the server has saved the answer; the whole file, so that twice is not once."""
+    """Wait until the server has saved the answer once, and nothing else."""
     await tab.until(lambda: saved(path) == [text])
 
 
 async def both_stream(
     people: tuple[Lab, Lab], server: Jupyter, provider: ThreadedProvider, name: str
 ) -> tuple[Tab, Tab, Path]:
-    """Ann has run the cell, and both see the first half of TEXT, live."""
+    """Let Ann run the cell, and wait until both pages show the first half of TEXT, live."""
     provider.scripts[name] = answer(LONG, hold_after=8)
     path = write_notebook(server.root / f"{name}.ipynb", LOAD, bg(name))
     ann, bob = await asyncio.gather(*(person.tab(f"{name}.ipynb") for person in people))
@@ -86,7 +86,7 @@ async def both_stream(
     return ann, bob, path
 
 
-async def test_both_see_it_live_and_the_end_is_written_once(
+async def test_both_pages_show_live_answer_and_its_end_is_written_once(
     ann_and_bob: tuple[Lab, Lab], shared: Jupyter, provider: ThreadedProvider
 ) -> None:
     ann, bob, path = await both_stream(ann_and_bob, shared, provider, "live")
@@ -106,7 +106,9 @@ async def test_both_see_it_live_and_the_end_is_written_once(
     assert not ann.errors + bob.errors
 
 
-async def test_who_ran_it_may_leave(ann_and_bob: tuple[Lab, Lab], shared: Jupyter, provider: ThreadedProvider) -> None:
+async def test_end_is_written_after_page_that_ran_cell_is_closed(
+    ann_and_bob: tuple[Lab, Lab], shared: Jupyter, provider: ThreadedProvider
+) -> None:
     ann, bob, path = await both_stream(ann_and_bob, shared, provider, "left")
     await ann.close()
     provider.release()
@@ -114,7 +116,7 @@ async def test_who_ran_it_may_leave(ann_and_bob: tuple[Lab, Lab], shared: Jupyte
     await until_saved(bob, path, LONG)
 
 
-async def test_what_ended_while_nobody_looked_is_shown_and_written_at_the_next_save(
+async def test_answer_ended_without_open_page_is_written_at_next_save(
     ann_and_bob: tuple[Lab, Lab], shared: Jupyter, provider: ThreadedProvider
 ) -> None:
     ann, bob, path = await both_stream(ann_and_bob, shared, provider, "nobody")
@@ -147,7 +149,7 @@ async def until_source(tab: Tab, source: str) -> None:
     )
 
 
-async def test_prompt_is_prose_for_both_while_both_type(ann_and_bob: tuple[Lab, Lab], shared: Jupyter) -> None:
+async def test_prompt_cell_is_prose_for_both_while_both_type(ann_and_bob: tuple[Lab, Lab], shared: Jupyter) -> None:
     write_notebook(shared.root / "prompt.ipynb", "%%bg demo/echo --thread trip\nFor {reader}:\n\nWhy?", "1 + 1")
     ann, bob = await asyncio.gather(*(person.tab("prompt.ipynb") for person in ann_and_bob))
     for tab in (ann, bob):

@@ -17,7 +17,7 @@ GONE = "not on this server"
 
 
 async def each(tab: Tab, part: str) -> list[str]:
-    """The words of a part of each column, in order."""
+    """Return the text of a part of each column, in order."""
     return [
         " ".join(words.split())
         for words in await tab.page.locator(f".jp-Notebook .jp-bgstream-{part}").all_text_contents()
@@ -79,7 +79,9 @@ async def test_models_answer_side_by_side(lab: Lab, server: Jupyter, provider: T
     assert not await gone.dirty()
 
 
-async def test_a_batch_is_live_and_one_notice(lab: Lab, server: Jupyter, provider: ThreadedProvider) -> None:
+async def test_batch_view_is_live_and_marks_its_notice_as_read(
+    lab: Lab, server: Jupyter, provider: ThreadedProvider
+) -> None:
     provider.scripts["row"] = answer("fine")
     provider.scripts["held-row"] = answer("one two", hold_after=1)
     provider.scripts["bad-row"] = answer("It breaks off").first(1)
@@ -109,7 +111,7 @@ async def test_a_batch_is_live_and_one_notice(lab: Lab, server: Jupyter, provide
     provider.release()
     await tab.state(1, "partly")
     await until_each(tab, "numbers", "28 of 30 answered · 2 failed")
-    with server.client() as client:  # who looks at it needs no toast
+    with server.client() as client:  # a user who sees it needs no toast
         await tab.until(lambda: not any(each["batch"] == batch for each in unread(client)))
     provider.scripts["bad-row"] = answer("fine")
     await tab.page.get_by_role("button", name="Retry 2 failed").click()
@@ -122,7 +124,7 @@ async def test_a_batch_is_live_and_one_notice(lab: Lab, server: Jupyter, provide
     assert not tab.errors
 
 
-async def test_a_batch_of_another_server_shows_its_saved_numbers(lab: Lab, server: Jupyter) -> None:
+async def test_batch_of_another_server_shows_saved_numbers(lab: Lab, server: Jupyter) -> None:
     path = write_notebook(server.root / "elsewhere.ipynb", BEGIN, BATCH.format(batch="of-another-server", rows=30))
     tab = await lab.tab("elsewhere.ipynb")
     await tab.run(0)

@@ -106,7 +106,7 @@ def voila(home: Path, notebook: Path, *options: str) -> Iterator[Voila]:
 
 @contextlib.contextmanager
 def serving(home: Path, provider: ThreadedProvider) -> Iterator[None]:
-    """Run ``jupyter bgstream serve``, as who has no Jupyter server does."""
+    """Run ``jupyter bgstream serve``, as a user without a Jupyter server does."""
     config = home / "config" / "jupyter_server_config.json"
     config.parent.mkdir()
     config.write_text(json.dumps({"BgStreamApp": {"providers": {"demo": {"base_url": provider.base_url}}}}))
@@ -173,7 +173,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     await context.close()
 
 
-async def test_answers_stream_on_a_page_and_after_its_reload(
+async def test_answers_stream_on_page_and_after_reload(
     page: Page, server: Jupyter, provider: ThreadedProvider, tmp_path: Path
 ) -> None:
     with voila(tmp_path, write_notebook(tmp_path / "page.ipynb", *CELLS)) as running:
@@ -183,7 +183,7 @@ async def test_answers_stream_on_a_page_and_after_its_reload(
         assert client.get("status").json()["counts"]["completed"] == 2 * len(HELD) + 2  # a batch is asked once
 
 
-async def test_images_come_from_the_kernel(
+async def test_page_gets_images_from_kernel(
     page: Page, server: Jupyter, provider: ThreadedProvider, tmp_path: Path
 ) -> None:
     provider.scripts["drawn"] = answer("Here.", images=[png(48, 32), png(640, 480, noise=True)])
@@ -194,7 +194,7 @@ async def test_images_come_from_the_kernel(
         assert await images.evaluate_all("all => all.map(image => image.naturalWidth)") == [48, 640]
 
 
-async def test_visitor_stops_an_answer_and_asks_again(
+async def test_visitor_stops_and_retries_answer(
     page: Page, server: Jupyter, provider: ThreadedProvider, tmp_path: Path
 ) -> None:
     provider.scripts["stopped"] = answer(TEXT, hold_after=8)
@@ -211,7 +211,7 @@ async def test_visitor_stops_an_answer_and_asks_again(
         await expect(view).to_contain_text("And the last words.")
 
 
-async def test_answers_stream_where_voila_is_an_extension_of_the_server(
+async def test_answers_stream_when_voila_is_server_extension(
     page: Page, server: Jupyter, provider: ThreadedProvider
 ) -> None:
     write_notebook(server.root / "page.ipynb", *CELLS)
@@ -224,15 +224,15 @@ async def test_answers_stream_where_voila_is_an_extension_of_the_server(
 
 
 @pytest.mark.parametrize("option", ["--preheat_kernel=True", "--progressive_rendering=True"])
-async def test_answers_stream_whatever_way_the_page_is_made(
+async def test_answers_stream_on_preheated_and_progressive_pages(
     page: Page, server: Jupyter, provider: ThreadedProvider, tmp_path: Path, option: str
 ) -> None:
     with voila(tmp_path, write_notebook(tmp_path / "page.ipynb", *CELLS), option) as running:
-        # Ready-made kernels ask for visitors who have not come yet, and would take what is released for others.
+        # Preheated kernels ask for future visitors, and would take the release that is for another one.
         await streams_live_and_ends(page, running.url, provider, hold="preheat" not in option)
 
 
-async def test_answers_stream_with_serve_and_without_a_server_the_cell_says_what_to_start(
+async def test_cell_names_command_without_server_and_streams_with_serve(
     page: Page, provider: ThreadedProvider, tmp_path: Path
 ) -> None:
     with voila(tmp_path, write_notebook(tmp_path / "page.ipynb", *CELLS)) as running:

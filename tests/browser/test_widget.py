@@ -1,4 +1,4 @@
-"""The widget in real JupyterLab and Notebook 7: from the page's one socket, or from what the kernel relays."""
+"""The widget in real JupyterLab and Notebook 7: fed by the socket of the page, or by the relay of the kernel."""
 
 from __future__ import annotations
 
@@ -71,9 +71,7 @@ def cell(number: int) -> str:
 
 
 @pytest.mark.parametrize("app", ["lab", "notebook"])
-async def test_widgets_share_the_pages_one_socket(
-    lab: Lab, notebook: Path, provider: ThreadedProvider, app: str
-) -> None:
+async def test_widgets_share_socket_of_page(lab: Lab, notebook: Path, provider: ThreadedProvider, app: str) -> None:
     provider.scripts["shared"] = answer(LONG, usage=(3, 40), hold_after=10)
     write_notebook(
         notebook,
@@ -112,7 +110,7 @@ async def test_widgets_share_the_pages_one_socket(
     await tab.close()
 
 
-async def test_interact(lab: Lab, notebook: Path, provider: ThreadedProvider) -> None:
+async def test_interact_shows_answer_of_selected_model(lab: Lab, notebook: Path, provider: ThreadedProvider) -> None:
     for name in ("one", "two"):
         provider.scripts[f"interact-{name}"] = answer(f"It is {name}.")
     write_notebook(
@@ -131,7 +129,7 @@ async def test_interact(lab: Lab, notebook: Path, provider: ThreadedProvider) ->
 
 
 @pytest.mark.parametrize("app", ["lab", "notebook"])
-async def test_the_kernel_relays_where_no_socket_is(
+async def test_kernel_relays_answer_to_page_without_socket(
     bare: Tab, notebook: Path, provider: ThreadedProvider, app: str
 ) -> None:
     provider.scripts["relayed"] = answer(LONG, usage=(3, 40), hold_after=10)
@@ -164,7 +162,7 @@ async def test_the_kernel_relays_where_no_socket_is(
     assert not any("/api/bgstream/" in url for url in tab.requests)
 
 
-async def test_nothing_runs_in_a_relayed_view(
+async def test_hostile_answer_in_relayed_view_runs_and_loads_nothing(
     bare: Tab, server: Jupyter, notebook: Path, provider: ThreadedProvider
 ) -> None:
     for name in CORPUS:
@@ -181,7 +179,9 @@ async def test_nothing_runs_in_a_relayed_view(
         await watch.check(f"{cell(number)} .jp-bgstream-view")
 
 
-async def test_stop_and_retry_go_to_the_kernel(bare: Tab, notebook: Path, provider: ThreadedProvider) -> None:
+async def test_stop_and_retry_without_socket_go_through_kernel(
+    bare: Tab, notebook: Path, provider: ThreadedProvider
+) -> None:
     provider.scripts["stopped"] = answer(LONG, hold_after=10)
     write_notebook(
         notebook, HEAD + "view = submit('x', model='demo/stopped').view()\nview", "view.status, view.newest != view.id"
@@ -206,9 +206,7 @@ async def test_stop_and_retry_go_to_the_kernel(bare: Tab, notebook: Path, provid
     await tab.page.locator(cell(1)).get_by_text("('completed', True)").wait_for()
 
 
-async def test_a_retry_in_the_page_is_heard_of_in_the_kernel(
-    lab: Lab, notebook: Path, provider: ThreadedProvider
-) -> None:
+async def test_retry_in_page_updates_widget_in_kernel(lab: Lab, notebook: Path, provider: ThreadedProvider) -> None:
     provider.scripts["again"] = answer("Once.")
     write_notebook(
         notebook,
@@ -225,7 +223,7 @@ async def test_a_retry_in_the_page_is_heard_of_in_the_kernel(
     await tab.close()
 
 
-async def test_a_batch_with_a_socket_and_without(
+async def test_batch_widget_is_live_with_and_without_socket(
     lab: Lab, bare: Tab, server: Jupyter, notebook: Path, provider: ThreadedProvider
 ) -> None:
     provider.scripts["row"] = answer("a row")

@@ -1,4 +1,4 @@
-"""What commands say of files that other users may use, or have put there."""
+"""Commands report files that other users can access, or that belong to other users."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EVE = 65533
 
 @pytest.fixture
 async def ours(home: Home) -> Home:
-    """Somebody with answers, whose config is in order."""
+    """The home of a user with answers and a valid config."""
     home.configure(providers={})
     store = SQLiteStore(home.database, server=HERE)
     await store.open()
@@ -37,14 +37,14 @@ async def ours(home: Home) -> Home:
 
 @pytest.fixture
 def stolen(ours: Home) -> Iterator[Home]:
-    """Somebody whose database is another user's."""
+    """The home of a user whose database belongs to another user."""
     os.chown(ours.database, EVE, EVE)
     yield ours
     assert ours.database.stat().st_uid == EVE
 
 
 @by_root
-def test_database_of_another_user_is_a_problem_for_the_doctor(stolen: Home) -> None:
+def test_doctor_reports_database_of_another_user(stolen: Home) -> None:
     before = stolen.files()
     status, findings = stolen.doctor()
     (message,) = found(findings, "database", "problem")
@@ -76,7 +76,7 @@ def test_database_of_another_user_is_refused_by_serve(stolen: Home) -> None:
     assert "belongs to another user" in err
 
 
-def test_wide_modes_are_warnings_for_the_doctor_and_restored_by_the_next_start(ours: Home) -> None:
+def test_doctor_warns_of_wide_modes_and_next_start_restores_them(ours: Home) -> None:
     locks = ours.database.with_name("jobs.sqlite.servers")
     ours.database.chmod(0o644)
     locks.chmod(0o755)
@@ -112,7 +112,7 @@ def runtime_file(home: Home) -> Path:
     return path
 
 
-def test_wide_runtime_file_is_a_warning(ours: Home) -> None:
+def test_doctor_warns_of_wide_runtime_file(ours: Home) -> None:
     path = runtime_file(ours)
     path.chmod(0o644)
     message, _ = found(ours.doctor()[1], "servers", "warning")
@@ -120,7 +120,7 @@ def test_wide_runtime_file_is_a_warning(ours: Home) -> None:
 
 
 @by_root
-def test_runtime_file_of_another_user_is_not_used(ours: Home) -> None:
+def test_doctor_reports_runtime_file_of_another_user_as_ignored(ours: Home) -> None:
     path = runtime_file(ours)
     os.chown(path, EVE, EVE)
     (message,) = found(ours.doctor()[1], "servers", "warning")

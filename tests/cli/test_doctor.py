@@ -1,4 +1,4 @@
-"""``jupyter bgstream doctor`` finds what is broken, says what to do, and changes nothing."""
+"""``jupyter bgstream doctor`` finds problems, gives advice, and changes nothing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def found(findings: list[dict[str, str]], area: str, level: str) -> list[str]:
 
 
 def problem(home: Home, area: str, **env: str) -> dict[str, str]:
-    """Run the doctor, who must find one problem; nothing must have changed."""
+    """Run the doctor; return its one problem, and check that no file has changed."""
     before = home.files()
     status, findings = home.doctor(**env)
     assert home.files() == before
@@ -65,7 +65,7 @@ def problem(home: Home, area: str, **env: str) -> dict[str, str]:
     return problems[0]
 
 
-def test_a_new_installation_is_in_order_and_no_database_yet_is_no_problem(sound: Home) -> None:
+def test_new_installation_without_database_has_no_problem(sound: Home) -> None:
     before = sound.files()
     status, findings = sound.doctor()
     assert status == 0, findings
@@ -77,7 +77,7 @@ def test_a_new_installation_is_in_order_and_no_database_yet_is_no_problem(sound:
     assert sound.files() == before
 
 
-async def test_a_database_that_is_used_is_in_order(sound: Home) -> None:
+async def test_used_database_has_no_problem(sound: Home) -> None:
     await fill(sound)
     before = sound.files()
     status, findings = sound.doctor()
@@ -87,7 +87,7 @@ async def test_a_database_that_is_used_is_in_order(sound: Home) -> None:
     assert sound.files() == before
 
 
-def test_what_a_killed_server_left_is_looked_at_and_left(sound: Home) -> None:
+def test_files_of_killed_server_are_read_and_not_changed(sound: Home) -> None:
     asyncio.run(fill(sound))
     program = Path(__file__).parents[1] / "store/server.py"
     env = os.environ | {"PYTHONPATH": str(Path(jupyter_bgstream.__file__).parents[1])}
@@ -115,7 +115,7 @@ def test_what_a_killed_server_left_is_looked_at_and_left(sound: Home) -> None:
     assert (sound.database.read_bytes(), log.read_bytes()) == kept
 
 
-def test_a_missing_key_is_a_problem_and_no_key_is_ever_shown(home: Home, provider: ScriptedProvider) -> None:
+def test_missing_key_is_problem_and_no_key_is_printed(home: Home, provider: ScriptedProvider) -> None:
     fields = {"base_url": provider.base_url, "api_key_env": "MY_KEY"}
     home.configure(providers={"mine": fields, "other": {"base_url": provider.base_url}}, default_model="mine/small")
     found = problem(home, "providers")
@@ -127,7 +127,7 @@ def test_a_missing_key_is_a_problem_and_no_key_is_ever_shown(home: Home, provide
         assert KEY not in done.stdout + done.stderr
 
 
-def test_without_any_provider_only_the_demo_answers(home: Home) -> None:
+def test_config_without_provider_is_warning(home: Home) -> None:
     status, findings = home.doctor(JUPYTERHUB_USER="me")  # so that no server of this machine is tried
     assert status == 0
     (warning,) = [it for it in findings if it["level"] == "warning"]
@@ -135,14 +135,14 @@ def test_without_any_provider_only_the_demo_answers(home: Home) -> None:
     assert "OPENAI_API_KEY" in warning["advice"]
 
 
-def test_a_provider_that_is_meant_and_does_not_answer_is_a_problem(sound: Home, provider: ScriptedProvider) -> None:
+def test_configured_provider_that_does_not_answer_is_problem(sound: Home, provider: ScriptedProvider) -> None:
     sound.configure(
         providers={"mine": {"base_url": provider.base_url}, "gone": {"base_url": "http://127.0.0.1:1/v1"}},
     )
     assert "unreachable" in problem(sound, "providers")["message"]
 
 
-def test_a_provider_without_a_list_of_models_is_no_problem(sound: Home, provider: ScriptedProvider) -> None:
+def test_provider_without_model_list_is_warning(sound: Home, provider: ScriptedProvider) -> None:
     sound.configure(providers={"mine": {"base_url": provider.base_url + "/deeper"}})
     status, findings = sound.doctor()
     assert status == 0, findings
@@ -151,7 +151,7 @@ def test_a_provider_without_a_list_of_models_is_no_problem(sound: Home, provider
     assert "mine/NAME" in message
 
 
-def test_a_provider_that_cannot_be_meant_is_a_problem(home: Home) -> None:
+def test_invalid_provider_config_is_problem(home: Home) -> None:
     home.configure(providers={"mine": {"url": "http://localhost/v1"}})
     assert "mine" in problem(home, "providers")["message"]
 
@@ -165,14 +165,14 @@ def test_a_provider_that_cannot_be_meant_is_a_problem(home: Home) -> None:
         ("config/jupyter_jupyter_bgstream_config.py", "1 / 0", "ZeroDivisionError"),
     ],
 )
-def test_config_that_cannot_be_read_is_a_problem(sound: Home, name: str, content: str, says: str) -> None:
+def test_unreadable_config_is_problem(sound: Home, name: str, content: str, says: str) -> None:
     path = sound.write(name, content)
     message = problem(sound, "config")["message"]
     assert str(path) in message
     assert says in message
 
 
-def test_settings_that_are_none_or_wrong_are_said(sound: Home, provider: ScriptedProvider) -> None:
+def test_unknown_and_invalid_settings_are_reported(sound: Home, provider: ScriptedProvider) -> None:
     providers = {"mine": {"base_url": provider.base_url}}
     sound.configure(providers=providers, max_runing=3, max_queued=0)
     message = problem(sound, "config")["message"]
@@ -183,7 +183,7 @@ def test_settings_that_are_none_or_wrong_are_said(sound: Home, provider: Scripte
     assert unknown["advice"] == "Did you mean BgStreamApp.max_running?"
 
 
-def test_a_newer_schema_is_a_problem(sound: Home) -> None:
+def test_newer_schema_is_problem(sound: Home) -> None:
     sound.database.parent.mkdir()
     with closing(sqlite3.connect(sound.database)) as db:
         db.execute("CREATE TABLE revision (rev)")
@@ -193,7 +193,7 @@ def test_a_newer_schema_is_a_problem(sound: Home) -> None:
     assert "upgrade" in found["advice"]
 
 
-def test_somebody_elses_database_is_a_problem(sound: Home) -> None:
+def test_database_of_another_application_is_problem(sound: Home) -> None:
     sound.database.parent.mkdir()
     with closing(sqlite3.connect(sound.database)) as db:
         db.execute("CREATE TABLE mine (n)")
@@ -201,13 +201,13 @@ def test_somebody_elses_database_is_a_problem(sound: Home) -> None:
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\x00" + b"\xff" * 4000])
-def test_a_file_that_is_no_database_is_a_problem(sound: Home, content: bytes) -> None:
+def test_file_that_is_not_a_database_is_problem(sound: Home, content: bytes) -> None:
     sound.database.parent.mkdir()
     sound.database.write_bytes(content)
     assert "damaged" in problem(sound, "database")["message"]
 
 
-def test_database_that_was_kept_aside_is_said_until_it_is_removed(sound: Home) -> None:
+def test_quarantined_database_is_reported_until_removed(sound: Home) -> None:
     aside = sound.database.with_name("jobs.sqlite.corrupt-20260101T000000.000000Z")
     aside.parent.mkdir(parents=True)
     aside.write_bytes(b"damaged")
@@ -223,7 +223,7 @@ def test_database_that_was_kept_aside_is_said_until_it_is_removed(sound: Home) -
     assert found(sound.doctor()[1], "database", "warning") == []
 
 
-async def test_database_of_another_machine_is_a_problem_while_that_is_alive(sound: Home) -> None:
+async def test_database_of_another_machine_is_problem_while_that_is_alive(sound: Home) -> None:
     settings = json.loads((sound.config / "jupyter_server_config.json").read_text())["BgStreamApp"]
     sound.configure(database_journal="rollback", database_host="ada", **settings)
     store = SQLiteStore(
@@ -237,7 +237,7 @@ async def test_database_of_another_machine_is_a_problem_while_that_is_alive(soun
     assert found(sound.doctor()[1], "database", "problem") == []
 
 
-def test_database_under_the_machines_name_from_before_is_offered(sound: Home) -> None:
+def test_earlier_database_named_after_machine_is_reported(sound: Home) -> None:
     settings = json.loads((sound.config / "jupyter_server_config.json").read_text())["BgStreamApp"]
     sound.configure(database_journal="rollback", **settings)
     before = sound.database.with_name(f"jobs.{socket.gethostname()}.sqlite")
@@ -247,7 +247,7 @@ def test_database_under_the_machines_name_from_before_is_offered(sound: Home) ->
     assert f"Earlier jobs are in {before.name} (under this machine's name)" in message
 
 
-async def test_a_damaged_database_is_a_problem(sound: Home) -> None:
+async def test_damaged_database_is_problem(sound: Home) -> None:
     await fill(sound)
     with sound.database.open("r+b") as file:
         for page in range(2, sound.database.stat().st_size // 4096):
@@ -256,12 +256,12 @@ async def test_a_damaged_database_is_a_problem(sound: Home) -> None:
     assert ".recover" in problem(sound, "database")["advice"]
 
 
-def test_a_folder_in_the_place_of_the_database_is_a_problem(sound: Home) -> None:
+def test_folder_in_place_of_database_is_problem(sound: Home) -> None:
     sound.database.mkdir(parents=True)
     assert "not a file" in problem(sound, "database")["message"]
 
 
-def test_a_disabled_extension_is_a_problem(sound: Home) -> None:
+def test_disabled_extension_is_problem(sound: Home) -> None:
     sound.write("config/jupyter_server_config.d/jupyter_bgstream.json", server("jpserver_extensions", enabled=False))
     found = problem(sound, "config")
     assert found["message"] == "The server extension is disabled."
@@ -276,12 +276,12 @@ def test_a_disabled_extension_is_a_problem(sound: Home) -> None:
         ("config/labconfig/page_config.json", {"disabledExtensions": ["jupyter-bgstream:panel"]}, "disabled"),
     ],
 )
-def test_a_labextension_that_does_not_fit_is_a_problem(sound: Home, name: str, content: object, says: str) -> None:
+def test_old_or_disabled_labextension_is_problem(sound: Home, name: str, content: object, says: str) -> None:
     sound.write(name, content)
     assert says in problem(sound, "versions")["message"]
 
 
-def test_what_others_write_does_nothing_to_the_terminal(sound: Home) -> None:
+def test_control_characters_of_config_do_not_reach_terminal(sound: Home) -> None:
     sound.configure(**{"\x1b]52;c;eA==\x07\x9b2J": 1})
     for options in ([], ["--json"]):
         done = sound.run("doctor", *options)
@@ -289,7 +289,7 @@ def test_what_others_write_does_nothing_to_the_terminal(sound: Home) -> None:
         assert not {"\x1b", "\x07", "\x9b"} & set(done.stdout + done.stderr)
 
 
-def test_it_is_read_in_80_columns(sound: Home) -> None:
+def test_report_fits_80_columns(sound: Home) -> None:
     sound.configure(providers={"gone": {"base_url": "http://127.0.0.1:1/v1"}}, nonsense=1)
     done = sound.run("doctor")
     assert done.returncode == 1
@@ -311,7 +311,7 @@ def test_it_is_read_in_80_columns(sound: Home) -> None:
         assert word in done.stdout
 
 
-def test_a_running_server_is_asked_and_a_killed_one_is_told(sound: Home, tmp_path: Path) -> None:
+def test_running_server_is_queried_and_killed_one_is_warning(sound: Home, tmp_path: Path) -> None:
     jupyter = Jupyter(tmp_path / "server")
     jupyter.start()
     sound.runtime = jupyter.runtime

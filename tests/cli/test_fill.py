@@ -1,4 +1,4 @@
-"""``jupyter bgstream fill`` and nbconvert's preprocessor: files say what was answered since; nothing else changes."""
+"""``jupyter bgstream fill`` and nbconvert's preprocessor bring answers in files up to date and change nothing else."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def data_of(mime: str, value: Any, text: str = "Queued…") -> dict[str, Any]:
 
 
 def notebook_of(*outputs: dict[str, Any]) -> nbformat.NotebookNode:
-    """Make a notebook with one cell for each output, and much that nobody may touch."""
+    """Make a notebook with one cell for each output, and much else that must not change."""
     cells = [new_markdown_cell("Grüße 😀"), new_code_cell("1", outputs=[new_output("stream", text="a\nb")])]
     for data in outputs:
         kept = new_output("display_data", {"text/plain": "2", "image/png": "aGk="})
@@ -67,11 +67,11 @@ def shown_in(path: Path) -> list[dict[str, Any]]:
     return list(job_outputs(nbformat.read(path, as_version=4)))
 
 
-# What the file says: the same as when a page saves.
+# The text of outputs: the same as when a page saves.
 
 
 @pytest.mark.parametrize("case", cases("bundle.json"))
-def test_one_job_says_what_a_page_saves(case: dict[str, Any]) -> None:
+def test_job_output_is_same_as_saved_by_page(case: dict[str, Any]) -> None:
     data = data_of(BUNDLE_MIME, key("j0", model="p/m"))
     fresh = refreshed(data, Known(jobs={"j0": OutputSnapshot("j1", "p/m", "c", answered(case), files(case))}))
     assert fresh is not None
@@ -80,7 +80,7 @@ def test_one_job_says_what_a_page_saves(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("status", ["queued", "running", "waiting"])
-def test_what_an_executed_notebook_did_not_wait_for_still_says_so(status: Any) -> None:
+def test_unended_outputs_keep_note_of_executed_notebook(status: Any) -> None:
     saved = f"half\n\n*{NOT_WAITED_FOR}*"
     now = OutputSnapshot("j0", "p/m", "c", Answer(status=status, text="half or"))
     batch = BatchOutput(id="b0", status="running", title="Rows", total=2, counts=EndCounts(completed=1))
@@ -98,7 +98,7 @@ def test_what_an_executed_notebook_did_not_wait_for_still_says_so(status: Any) -
 
 
 @pytest.mark.parametrize("case", cases("jobs.json"))
-def test_jobs_side_by_side_say_what_a_page_saves(case: dict[str, Any]) -> None:
+def test_side_by_side_output_is_same_as_saved_by_page(case: dict[str, Any]) -> None:
     models = [job["model"] for job in case["jobs"]]
     now = {
         f"s{n}": OutputSnapshot(f"j{n}", job["model"], "c", answered(job), files(job))
@@ -110,7 +110,7 @@ def test_jobs_side_by_side_say_what_a_page_saves(case: dict[str, Any]) -> None:
     assert (fresh["text/markdown"], fresh["text/plain"]) == (case["markdown"], case["plain"])
     write(data, fresh, lines=False)
     assert refreshed(data, Known(jobs=now)) is None
-    # Of one that is known no more the saved text stays, if it can be told from the others'.
+    # The saved text of an unknown job stays, if it can be separated from the others.
     if len(models) > 1 and "\n" not in models[0]:
         del now["s1"]
         data[JOBS_MIME]["jobs"] = [key(f"s{n}", model=model) for n, model in enumerate(models, 1)]
@@ -120,7 +120,7 @@ def test_jobs_side_by_side_say_what_a_page_saves(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("case", cases("batch.json"))
-def test_a_batch_says_what_a_page_saves(case: dict[str, Any]) -> None:
+def test_batch_output_is_same_as_saved_by_page(case: dict[str, Any]) -> None:
     fields = case["batch"]
     batch = msgspec.convert(fields, BatchOutput)
     fresh = refreshed(data_of(BATCH_MIME, fields | {"status": "new"}), Known(batches={fields["id"]: batch}))
@@ -129,7 +129,7 @@ def test_a_batch_says_what_a_page_saves(case: dict[str, Any]) -> None:
     assert fresh[BATCH_MIME] == fields
 
 
-def test_a_time_of_day_is_never_saved() -> None:
+def test_time_of_next_attempt_is_not_saved() -> None:
     waits = Answer(status="waiting", error=ErrorInfo(code="rate_limited", message="Busy."), not_before=1.0)
     fresh = refreshed(data_of(BUNDLE_MIME, key("j1")), Known(jobs={"j1": OutputSnapshot("j1", "p/m", "c", waits)}))
     assert fresh is not None
@@ -139,7 +139,7 @@ def test_a_time_of_day_is_never_saved() -> None:
 # The file.
 
 
-def test_a_private_notebook_stays_private_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_private_notebook_stays_private_while_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "x.ipynb", data_of(BUNDLE_MIME, key("j1")))
     path.chmod(0o600)
     modes: set[int] = set()
@@ -152,7 +152,7 @@ def test_a_private_notebook_stays_private_while_it_is_written(tmp_path: Path, mo
     assert modes == {0o600}
 
 
-def test_the_file_is_what_nbformat_would_write(tmp_path: Path) -> None:
+def test_written_file_equals_output_of_nbformat(tmp_path: Path) -> None:
     path = save(tmp_path / "x.ipynb", data_of(BUNDLE_MIME, key("j1")))
     path.chmod(0o640)
     link = tmp_path / "link.ipynb"
@@ -180,7 +180,7 @@ def test_the_file_is_what_nbformat_would_write(tmp_path: Path) -> None:
     {"indent": 2}, {"indent": "\t"}, {"indent": 4, "ensure_ascii": True}, {"separators": (", ", ": ")},
 ])  # fmt: skip
 @pytest.mark.parametrize("after", ["", "\n", "\r\n"])
-def test_file_keeps_the_form_of_its_writer(tmp_path: Path, form: dict[str, Any], after: str) -> None:
+def test_file_keeps_formatting_of_its_writer(tmp_path: Path, form: dict[str, Any], after: str) -> None:
     content = {"cells": [], "nbformat_minor": 5, "metadata": {"z": "ü", "a": 1}, "nbformat": 4}
     text = json.dumps(content, **{"ensure_ascii": False} | form) + "\n"
     data = text.rstrip("\n").replace("\n", after or "\n") + after
@@ -200,7 +200,7 @@ OTHERS = """\
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("indent", [None, 1])
-def test_nothing_changes_but_the_output_itself(tmp_path: Path, newline: str, indent: int | None) -> None:
+def test_only_output_itself_changes(tmp_path: Path, newline: str, indent: int | None) -> None:
     shown = json.dumps(data_of(BUNDLE_MIME, key("j1")), indent=indent)
     path = tmp_path / "x.ipynb"
     path.write_bytes(OTHERS.replace("DATA", shown).replace("\n", newline).encode())
@@ -218,7 +218,7 @@ def test_nothing_changes_but_the_output_itself(tmp_path: Path, newline: str, ind
 
 
 @pytest.mark.parametrize("form", [{"indent": 1, "ensure_ascii": False}, {"indent": 1}])
-def test_half_a_character_is_written_as_it_was(tmp_path: Path, form: dict[str, Any]) -> None:
+def test_lone_surrogate_is_written_unchanged(tmp_path: Path, form: dict[str, Any]) -> None:
     content = {"cells": [], "metadata": {"title": "HALF ü 😀"}, "nbformat": 4, "nbformat_minor": 5}
     path = tmp_path / "x.ipynb"
     path.write_text(json.dumps(content, **form).replace("HALF", r"\ud83d"), "utf-8")
@@ -226,7 +226,7 @@ def test_half_a_character_is_written_as_it_was(tmp_path: Path, form: dict[str, A
 
 
 @pytest.mark.parametrize("outputs", [None, 5, "text", [None, {"data": []}, {"data": {BUNDLE_MIME: []}}]])
-def test_what_no_notebook_should_hold_harms_nobody(outputs: Any) -> None:
+def test_malformed_outputs_are_skipped(outputs: Any) -> None:
     shown = data_of(BUNDLE_MIME, {"id": "job-done", "status": ["no", "status"]})
     cells = [None, {"cell_type": "code", "outputs": outputs}, {"cell_type": "code", "outputs": [{"data": shown}]}]
     found = list(job_outputs({"cells": cells}))
@@ -264,7 +264,7 @@ async def stored(home: Home) -> SQLiteStore:
     return store
 
 
-async def test_without_a_server_the_database_is_read(home: Home) -> None:
+async def test_fill_reads_database_without_server(home: Home) -> None:
     store = await stored(home)
     cursors = [str((await store.job(OWNER, name)).cursor) for name in ("job-done", "job-half")]
     await store.close()
@@ -317,7 +317,7 @@ async def test_without_a_server_the_database_is_read(home: Home) -> None:
     assert "No server answers" in waited.stderr
 
 
-async def test_images_are_read_from_the_database(home: Home) -> None:
+async def test_fill_reads_images_from_database(home: Home) -> None:
     store = SQLiteStore(home.database, server=HERE)
     await store.open()
     job = await running(store, "job-drawn", owner=OWNER)
@@ -327,7 +327,7 @@ async def test_images_are_read_from_the_database(home: Home) -> None:
     await append(store, job, events, files={"1-1": PNG, "1-2": PNG.ljust(2**20 + 1)})
     ended, _ = await store.end(OWNER, job.id, Completed(at=50.0, finish_reason="stop"))
     await store.close()
-    # Whoever wrote the second had the answer without its picture.
+    # The second output was saved with the answer, but without its image.
     lacking = data_of(
         BUNDLE_MIME, key("job-drawn", status="completed", cursor=str(ended.cursor)), f"Here.\n\n{MISSING}"
     )
@@ -340,7 +340,7 @@ async def test_images_are_read_from_the_database(home: Home) -> None:
     assert home.run("fill", "--check", "x.ipynb").stdout == "x.ipynb: up to date.\n"
 
 
-def test_what_is_wrong_with_a_file_is_said_and_the_others_are_filled(home: Home) -> None:
+def test_invalid_files_are_reported_and_others_are_filled(home: Home) -> None:
     home.write("text.ipynb", "# no notebook")
     home.write("list.ipynb", [])
     home.write("old.ipynb", {"nbformat": 3, "worksheets": []})
@@ -361,13 +361,13 @@ def test_what_is_wrong_with_a_file_is_said_and_the_others_are_filled(home: Home)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Other systems take no such name.")
-def test_a_files_name_that_is_no_text_is_written_out(home: Home) -> None:
+def test_undecodable_file_name_is_escaped(home: Home) -> None:
     path = save(home.folder / "x.ipynb").rename(home.folder / os.fsdecode(b"\xff\x1b[2J.ipynb"))
     done = home.run("fill", path.name)
     assert (done.returncode, done.stdout) == (0, "\\udcff\\x1b[2J.ipynb: no answers in it.\n")
 
 
-def test_with_nothing_to_look_in_it_is_said(home: Home) -> None:
+def test_missing_server_and_database_are_reported(home: Home) -> None:
     path = save(home.folder / "x.ipynb", data_of(BUNDLE_MIME, key("job-0001")))
     before = path.read_bytes()
     done = home.run("fill", "x.ipynb")
@@ -405,9 +405,7 @@ def ended(server: Jupyter, job_id: str) -> None:
                 return
 
 
-def test_a_server_is_asked_and_waited_for_and_retries_are_followed(
-    home: Home, server: Jupyter, provider: ThreadedProvider
-) -> None:
+def test_fill_queries_server_waits_and_follows_retries(home: Home, server: Jupyter, provider: ThreadedProvider) -> None:
     env = {"JUPYTER_RUNTIME_DIR": str(server.runtime)}
     provider.scripts["held"] = answer("one two", hold_after=1)
     held, first = ask(server, "test/held"), ask(server, "test/hello")
@@ -446,7 +444,7 @@ def test_a_server_is_asked_and_waited_for_and_retries_are_followed(
     assert shown_in(path)[1]["text/plain"] == "test/held:\n\none two\n\ntest/hello:\n\nHello, world"
 
 
-def test_nbconvert_shows_what_was_answered_since(home: Home, server: Jupyter, provider: ThreadedProvider) -> None:
+def test_nbconvert_shows_answers_completed_after_save(home: Home, server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["drawn"] = answer("", images=[PNG])
     job, drawn = ask(server, "test/hello"), ask(server, "test/drawn")
     ended(server, job)

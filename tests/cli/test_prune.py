@@ -1,4 +1,4 @@
-"""``jupyter bgstream prune`` deletes what is old, says what it does, and leaves the unread alone."""
+"""``jupyter bgstream prune`` deletes old answers, reports them, and keeps unread ones."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def prune(home: Home, *options: str) -> str:
 
 
 @pytest.mark.parametrize("beside", [True, False], ids=["beside a server", "offline"])
-async def test_it_deletes_what_is_old_and_read_and_says_so(home: Home, beside: bool) -> None:
+async def test_prune_deletes_old_read_answers_and_reports_them(home: Home, beside: bool) -> None:
     store = await filled(home)
     changes = store.changes()
     if not beside:
@@ -74,7 +74,7 @@ async def test_it_deletes_what_is_old_and_read_and_says_so(home: Home, beside: b
         (["--all-read", "--unread"], set()),
     ],
 )
-async def test_its_options_say_what_is_old(home: Home, options: list[str], left: set[str]) -> None:
+async def test_options_select_answers_to_delete(home: Home, options: list[str], left: set[str]) -> None:
     store = await filled(home)
     said = prune(home, *options, "--dry-run")
     assert "Would delete" in said
@@ -85,7 +85,7 @@ async def test_its_options_say_what_is_old(home: Home, options: list[str], left:
     await store.close()
 
 
-async def test_it_goes_by_the_servers_config(home: Home) -> None:
+async def test_prune_uses_config_of_server(home: Home) -> None:
     store = await filled(home)
     await store.close()
     elsewhere = home.database.rename(home.folder / "elsewhere.sqlite")
@@ -113,7 +113,7 @@ async def test_prune_deletes_own_answers_only_unless_all_users_are_given(home: H
     await store.close()
 
 
-def test_without_a_database_it_makes_none(home: Home) -> None:
+def test_prune_creates_no_database(home: Home) -> None:
     done = home.run("prune")
     assert done.returncode == 1
     assert "There is no database" in done.stderr
@@ -121,5 +121,5 @@ def test_without_a_database_it_makes_none(home: Home) -> None:
 
 
 @pytest.mark.parametrize("days", ["-1", "many", "nan"])
-def test_days_are_a_number_and_not_negative(home: Home, days: str) -> None:
+def test_invalid_days_are_refused(home: Home, days: str) -> None:
     assert home.run("prune", f"--days={days}").returncode == 2

@@ -1,4 +1,4 @@
-"""``jupyter bgstream serve``: a server for programs that have none, which they find by themselves."""
+"""``jupyter bgstream serve``: a server that programs without a Jupyter server find by themselves."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Serve:
         return str(found)
 
     def end(self, how: signal.Signals) -> tuple[int, str, str]:
-        """Send a signal; return the exit status and what was said since the start."""
+        """Send a signal; return the exit status, and the output and errors since the start."""
         self.process.send_signal(how)
         out, err = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, out, err
@@ -94,7 +94,7 @@ SCRIPT = "from jupyter_bgstream.client import submit; print(submit('x').result()
 
 @pytest.fixture
 def user(home: Home, provider: ThreadedProvider) -> Home:
-    """Somebody whose config would open a server to the world, if it were asked."""
+    """A user whose config would open a Jupyter server to the network."""
     home.configure(providers={"test": {"base_url": provider.base_url}}, default_model="test/hello")
     settings = json.loads((home.config / "jupyter_server_config.json").read_text())
     settings["ServerApp"] = {"ip": "0.0.0.0", "base_url": "/there/", "port": 1, "allow_origin": "*"}
@@ -109,7 +109,7 @@ def serve(user: Home) -> Iterator[Serve]:
         yield serve
 
 
-def test_programs_of_all_kinds_find_it_and_it_ends_cleanly(serve: Serve) -> None:
+def test_script_shell_and_kernel_find_serve_and_it_stops_cleanly(serve: Serve) -> None:
     home = serve.home
     assert str(home.database) in serve.said
     assert "Ctrl-C" in serve.said
@@ -155,7 +155,7 @@ def kernel_says(home: Home, code: str) -> str:
     return "".join(said)
 
 
-def test_it_is_for_this_machine_and_this_api_alone(serve: Serve) -> None:
+def test_serve_has_local_address_and_only_this_api(serve: Serve) -> None:
     (runtime,) = [json.loads(path.read_text()) for path in serve.home.runtime.glob("bgstream-*.json")]
     assert (runtime["url"], runtime["kind"]) == (serve.url, "serve")
     assert list(serve.home.runtime.glob("jpserver-*")) == []
@@ -168,7 +168,7 @@ def test_it_is_for_this_machine_and_this_api_alone(serve: Serve) -> None:
         assert stranger.status_code == 403
 
 
-def test_what_still_runs_is_said_and_keeps_its_words(user: Home, provider: ThreadedProvider) -> None:
+def test_running_jobs_are_reported_at_stop_and_keep_their_text(user: Home, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     with closing(Serve(user)) as serve:
         ask = "asked = submit('x', model='test/held'); next(iter(asked)); print(asked.id)"
@@ -182,7 +182,7 @@ def test_what_still_runs_is_said_and_keeps_its_words(user: Home, provider: Threa
         assert python(user, "-c", look) == "interrupted one \n"
 
 
-def test_second_one_is_refused_though_the_lock_file_was_deleted(serve: Serve) -> None:
+def test_second_serve_is_refused_after_lock_file_was_deleted(serve: Serve) -> None:
     (lock,) = serve.home.runtime.glob("bgstream-serve.*.lock")
     lock.unlink()
     again = serve.home.run("serve")
@@ -191,7 +191,7 @@ def test_second_one_is_refused_though_the_lock_file_was_deleted(serve: Serve) ->
 
 
 @pytest.mark.parametrize(("name", "file"), [("", "jobs.ada.sqlite"), ("gpu", "jobs.ada~gpu.sqlite")])
-def test_it_prints_the_file_that_a_hubs_user_has_on_a_network_home(user: Home, name: str, file: str) -> None:
+def test_serve_prints_database_path_of_hub_user_on_network_home(user: Home, name: str, file: str) -> None:
     config = json.loads((user.config / "jupyter_server_config.json").read_text())
     user.configure(database_journal="rollback", **config["BgStreamApp"])
     hub = {"JUPYTERHUB_USER": "ada", "JUPYTERHUB_SERVER_NAME": name}
@@ -204,8 +204,8 @@ def test_it_prints_the_file_that_a_hubs_user_has_on_a_network_home(user: Home, n
         serve.end(signal.SIGTERM)
 
 
-def test_of_a_jupyter_and_it_it_is_the_one(serve: Serve) -> None:
-    # A second runtime file of the same living server stands for somebody's JupyterLab.
+def test_client_prefers_serve_to_jupyter_servers(serve: Serve) -> None:
+    # A second runtime file of the same living server stands for a JupyterLab of the user.
     (mine,) = serve.home.runtime.glob("bgstream-*.json")
     lab = json.loads(mine.read_text()) | {"kind": "jupyter"}
     for number in range(2):
@@ -213,7 +213,7 @@ def test_of_a_jupyter_and_it_it_is_the_one(serve: Serve) -> None:
     assert python(serve.home, "-c", SCRIPT) == "Hello, world\n"
 
 
-def test_what_is_wrong_is_said(user: Home) -> None:
+def test_serve_reports_failed_start_and_invalid_options(user: Home) -> None:
     with closing(Serve(user, "--port", str(free_port()))) as serve:
         port = serve.url.rpartition(":")[2].strip("/")
         serve.end(signal.SIGTERM)
@@ -229,7 +229,7 @@ def test_what_is_wrong_is_said(user: Home) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_temporary_store_lasts_as_long_as_the_server(user: Home, how: signal.Signals) -> None:
+def test_temporary_store_is_removed_with_its_server(user: Home, how: signal.Signals) -> None:
     config = json.loads((user.config / "jupyter_server_config.json").read_text())
     user.configure(store="temporary", **config["BgStreamApp"])
     temporary = user.folder / "temporary"

@@ -1,4 +1,4 @@
-"""One user's home and two machines, told apart by their host names: real servers, one of which freezes."""
+"""One user's home and two machines with different host names: real servers, one of which freezes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def test_next_pod_takes_over_a_frozen_one_that_then_touches_nothing(user: Home, provider: ThreadedProvider) -> None:
+def test_next_pod_takes_over_from_frozen_pod_that_then_writes_nothing(user: Home, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     config = json.loads((user.config / "jupyter_server_config.json").read_text())
     user.configure(database_journal="rollback", **config["BgStreamApp"])

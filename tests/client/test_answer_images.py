@@ -1,4 +1,4 @@
-"""Images of answers in scripts and kernels: read once, shown, saved, asked about, handed to widgets."""
+"""Images of answers in scripts and kernels: read once, shown, saved, sent in prompts, sent to widgets."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_job_has_its_images(script: None, tmp_path: Path, monkeypatch: pytest.Mo
     assert jpeg.save(tmp_path / "one.dat").read_bytes() == JPEG
     assert png.save(tmp_path) == tmp_path / "picture-1.png"
 
-    # What was read is kept, and what was not is gone with the job.
+    # Data that was read stays; other data is deleted with the job.
     other = job(asked.id).images[0]
     asked.delete()
     assert png.data == PNG
@@ -60,7 +60,7 @@ def test_job_has_its_images(script: None, tmp_path: Path, monkeypatch: pytest.Mo
         _ = other.data
 
 
-def test_images_are_there_while_the_answer_goes_on(script: None, provider: ThreadedProvider) -> None:
+def test_images_are_available_while_answer_streams(script: None, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("", images=[PNG, GIF], hold_after=1)
     asked = submit("x", model="test/held")
     assert "(Picture 1: PNG" in next(iter(asked))  # the server has stored it with these words
@@ -71,7 +71,7 @@ def test_images_are_there_while_the_answer_goes_on(script: None, provider: Threa
     assert [each.media_type for each in asked.wait().images] == ["image/png", "image/gif"]
 
 
-def test_display_of_a_job_has_its_images(script: None) -> None:
+def test_display_of_job_has_its_images(script: None) -> None:
     asked = submit("x", model="test/drawn").wait()
     shown = asked._repr_mimebundle_()
     data = b64encode(PNG).decode()
@@ -81,14 +81,14 @@ def test_display_of_a_job_has_its_images(script: None) -> None:
     assert both["text/markdown"].count(data) == 2
 
 
-def test_image_goes_back_into_a_prompt(script: None, provider: ThreadedProvider) -> None:
+def test_answer_image_can_be_sent_in_prompt(script: None, provider: ThreadedProvider) -> None:
     gif = submit("x", model="test/only").wait().images[0]
     assert submit("Which animal is this?", images=[gif], model="test/hello").result() == "Hello, world"
     (request,) = [each for each in provider.asked("hello") if "Which animal" in str(each.body)]
     assert f"data:image/gif;base64,{b64encode(GIF).decode()}" in str(request.body)
 
 
-def test_row_has_its_images_and_one_without_text_is_marked(script: None) -> None:
+def test_row_has_images_and_row_without_text_is_marked(script: None) -> None:
     (drawn,) = batches.map(["x"], "{row}", model="test/drawn").wait()
     assert [each.data for each in drawn.images] == [PNG, JPEG]
     assert drawn.error is None
@@ -100,7 +100,7 @@ def test_row_has_its_images_and_one_without_text_is_marked(script: None) -> None
     assert batch.errors[0].code == "no_text"
 
 
-def test_kernel_shows_an_image(server: Jupyter) -> None:
+def test_kernel_shows_image_or_reason_why_it_cannot(server: Jupyter) -> None:
     with closing(Kernel(server)) as kernel:
         ran = kernel.run(
             "import jupyter_bgstream as bg\nanswer = bg.submit('x', model='test/drawn').wait()\nanswer.images[0]"
@@ -119,7 +119,7 @@ def loose(server: Jupyter, monkeypatch: pytest.MonkeyPatch) -> Iterator[LooseKer
         yield kernel
 
 
-def test_display_that_a_kernel_relays_has_the_image_in_the_end(loose: LooseKernel) -> None:
+def test_updated_display_has_image_at_the_end(loose: LooseKernel) -> None:
     loose.send("asked = submit('x', model='test/drawn')\ndisplay_updates.publish(shell, [asked])")
     data = b64encode(PNG).decode()
     messages = loose.messages(
@@ -128,7 +128,7 @@ def test_display_that_a_kernel_relays_has_the_image_in_the_end(loose: LooseKerne
     assert "base64" not in messages[-1]["content"]["data"]["text/plain"]
 
 
-def test_widget_gets_an_image_in_pieces(loose: LooseKernel, provider: ThreadedProvider) -> None:
+def test_widget_gets_image_in_pieces(loose: LooseKernel, provider: ThreadedProvider) -> None:
     provider.scripts["large"] = answer("", images=[LARGE])
     running = loose.send("asked = submit('x', model='test/large')\nview = asked.view()\ndisplay(view)\nasked.wait().id")
     messages = loose.messages(lambda message: message["msg_type"] == "execute_result")
@@ -149,7 +149,7 @@ def test_widget_gets_an_image_in_pieces(loose: LooseKernel, provider: ThreadedPr
     assert (data, end["error"]["code"]) == (b"", "not_found")  # type: ignore[index]
 
 
-async def test_relay_refuses_an_image_that_would_take_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_relay_refuses_too_large_image(monkeypatch: pytest.MonkeyPatch) -> None:
     class Api:
         async def image(self, job_id: str, image_id: str) -> bytes:
             return bytes(11 * 2**20)
@@ -160,7 +160,7 @@ async def test_relay_refuses_an_image_that_would_take_too_long(monkeypatch: pyte
     assert sent[0]["error"]["code"] == "too_large"  # type: ignore[index]
 
 
-def test_two_images_are_equal_by_their_job_and_id(script: None) -> None:
+def test_images_of_different_jobs_are_not_equal(script: None) -> None:
     one, two = (submit("x", model="test/only").wait().images[0] for _ in range(2))
     assert isinstance(one, AnswerImage)
     assert one != two

@@ -1,4 +1,4 @@
-"""What a notebook file holds of an answer: text, sources, why it ended. Nothing in it becomes more than that."""
+"""MIME bundles of answers: text, sources and the reason of the end, with untrusted text escaped."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def files(case: dict[str, Any]) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
-def test_golden(case: dict[str, Any]) -> None:
+def test_bundle_equals_golden_case(case: dict[str, Any]) -> None:
     shown = bundle(OutputSnapshot("j1", "p/m", "c", answered(case), files(case)))
     assert (shown["text/markdown"], shown["text/plain"]) == (case["markdown"], case["plain"])
 
 
 @pytest.mark.parametrize("case", SEVERAL, ids=[case["name"] for case in SEVERAL])
-def test_golden_side_by_side(case: dict[str, Any]) -> None:
+def test_side_by_side_bundle_equals_golden_case(case: dict[str, Any]) -> None:
     jobs = [
         OutputSnapshot(f"j{number}", job["model"], "c", answered(job), files(job))
         for number, job in enumerate(case["jobs"], 1)
@@ -107,7 +107,7 @@ def by_mistune(text: str) -> str:
 
 @given(st.lists(st.builds(Citation, url=st.sampled_from(["", "https://e.org/"]).flatmap(
     lambda start: TEXTS.map(start.__add__)), title=TEXTS), min_size=1, max_size=3))  # fmt: skip
-def test_sources_are_a_list_of_links_to_the_web_and_nothing_else(sources: list[Citation]) -> None:
+def test_sources_become_list_of_web_links_only(sources: list[Citation]) -> None:
     for parser in (by_nbconvert, by_mistune):
         html = parser(sources_markdown(sources))
         assert set(re.findall(r"<([a-z][a-z-]*)", html)) <= {"p", "ol", "li", "a"}, html
@@ -115,12 +115,12 @@ def test_sources_are_a_list_of_links_to_the_web_and_nothing_else(sources: list[C
         assert all(re.match("https?://", href, re.IGNORECASE) for href in re.findall(r'href="([^"]*)"', html)), html
 
 
-def test_titles_are_short() -> None:
+def test_long_source_title_is_shortened() -> None:
     (line,) = sources_markdown([Citation(url="https://example.org", title="word " * 100_000)]).splitlines()[2:]
     assert len(line) < 240
 
 
-def test_what_has_not_ended_may_say_what_to_do() -> None:
+def test_unended_answer_has_given_note() -> None:
     note = "Not waited for yet. To fill in the answer: jupyter bgstream fill FILE"
     running = OutputSnapshot("job-0001", "test/one", "-1", Answer(status="running", text="half "))
     failed = OutputSnapshot(

@@ -1,4 +1,4 @@
-"""What Tab offers, asked as a notebook asks a kernel."""
+"""Completion of ``%bg`` and ``%%bg``, requested from a kernel as a notebook does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("script")
 
 @pytest.fixture(scope="module")
 def asked(kernel: Kernel, provider: ThreadedProvider) -> Iterator[dict[str, str]]:
-    """The ids of an ended job and of one that goes on, before Tab asks for the first time."""
+    """Return the ids of an ended and of a running job, which exist before the first completion."""
     provider.scripts["held"] = answer("one two", hold_after=1)
     kernel.run("%%bg test/hello --thread my-talk --name ended\nx")
     kernel.run("ended.wait(); image = b'x'; price = 3; _hidden = 1")
@@ -60,11 +60,11 @@ def asked(kernel: Kernel, provider: ThreadedProvider) -> Iterator[dict[str, str]
     ],
 )
 @pytest.mark.usefixtures("asked")
-def test_tab(kernel: Kernel, code: str, offered: list[str]) -> None:
+def test_completion_candidates(kernel: Kernel, code: str, offered: list[str]) -> None:
     assert kernel.complete(code) == offered
 
 
-def test_jobs_are_offered_where_they_make_sense(kernel: Kernel, asked: dict[str, str]) -> None:
+def test_verb_completes_only_jobs_it_applies_to(kernel: Kernel, asked: dict[str, str]) -> None:
     def has(line: str) -> set[str]:
         offered = kernel.complete(line)
         return {name for name, short in asked.items() if f"{line}{short}" in offered}
@@ -76,7 +76,7 @@ def test_jobs_are_offered_where_they_make_sense(kernel: Kernel, asked: dict[str,
     assert "%bg cancel ended" in kernel.complete("%bg cancel ")
 
 
-def test_other_lines_are_left_to_ipython(kernel: Kernel) -> None:
+def test_other_lines_are_completed_by_ipython(kernel: Kernel) -> None:
     kernel.run("import math")
     kernel.run(NO_JEDI)
     assert kernel.complete("math.isclo") == ["math.isclose"]
@@ -84,12 +84,12 @@ def test_other_lines_are_left_to_ipython(kernel: Kernel) -> None:
     assert kernel.complete("%%timeit math.isclo") == ["%%timeit math.isclose"]
 
 
-def test_loading_it_again_offers_nothing_twice(kernel: Kernel) -> None:
+def test_reloaded_extension_offers_each_candidate_once(kernel: Kernel) -> None:
     kernel.run("%reload_ext jupyter_bgstream")
     assert kernel.complete("%bg can") == ["%bg cancel"]
 
 
-def test_without_a_server_tab_knows_its_words_and_says_nothing(server: Jupyter) -> None:
+def test_completion_without_server_offers_verbs(server: Jupyter) -> None:
     with closing(Kernel(server)) as kernel:
         kernel.run(
             "import os; os.environ['JUPYTER_BGSTREAM_RUNTIME'] = '/nowhere'; os.environ.pop('JPY_PARENT_PID', 0)"

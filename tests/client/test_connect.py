@@ -1,4 +1,4 @@
-"""Which server a process talks to, and what it says when there is none."""
+"""Discovery of the server, and the errors without one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from jupyter_bgstream.core.runtime_file import Runtime
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A runtime folder with nothing in it, and a process that was told nothing."""
+    """An empty runtime folder, and a process without variables that name a server."""
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
     for name in ("JUPYTER_BGSTREAM_RUNTIME", "JPY_PARENT_PID"):
         monkeypatch.delenv(name, raising=False)
@@ -51,7 +51,7 @@ def dead(folder: Path, name: str, server: Jupyter) -> Path:
 
 
 def sentence(error: pytest.ExceptionInfo[BgStreamError]) -> str:
-    """What is said: one sentence that ends in what to do."""
+    """Return the message, after checking that it ends with advice."""
     message = str(error.value)
     assert "\n" not in message
     assert re.fullmatch(r"[A-Z].*\. .*([Ss]tart|[Rr]estart|[Ii]nstall|set).*\.", message), message
@@ -68,7 +68,7 @@ def test_runtime_file_of_another_user_is_not_followed(folder: Path, server: Jupy
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8888\n/", "http://127.0.0.1:99999999/", "", "x\0"])
-def test_a_damaged_runtime_file_stops_nobody(
+def test_damaged_runtime_file_is_ignored_unless_it_is_the_given_one(
     folder: Path, server: Jupyter, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     damaged = leave(folder, "damaged", server, url=url)
@@ -83,21 +83,21 @@ def test_a_damaged_runtime_file_stops_nobody(
     assert jobs(limit=1) is not None
 
 
-def test_no_server() -> None:
+def test_missing_server_error_names_what_to_start() -> None:
     with pytest.raises(ServerNotFoundError) as error:
         jobs()
     assert "JupyterLab" in sentence(error)
     assert "`jupyter bgstream serve`" in sentence(error)
 
 
-def test_what_killed_servers_left_is_no_server(server: Jupyter, folder: Path) -> None:
+def test_runtime_files_of_killed_servers_are_ignored(server: Jupyter, folder: Path) -> None:
     for name in ("a", "b"):
         dead(folder, name, server)
     with pytest.raises(ServerNotFoundError):
         jobs()
 
 
-def test_of_several_it_is_the_one_that_serves(server: Jupyter, folder: Path) -> None:
+def test_single_serve_is_preferred_to_jupyter_servers(server: Jupyter, folder: Path) -> None:
     for name in ("a", "b"):
         leave(folder, name, server)
     leave(folder, "c", server, kind="serve")
@@ -108,7 +108,9 @@ def test_of_several_it_is_the_one_that_serves(server: Jupyter, folder: Path) -> 
         jobs()
 
 
-def test_one_that_served_and_was_killed(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_for_killed_serve_names_its_command(
+    server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = leave(folder, "a", server, url=f"http://127.0.0.1:{free_port()}/", kind="serve")
     monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(path))
     with pytest.raises(ServerUnreachableError) as error:
@@ -116,7 +118,9 @@ def test_one_that_served_and_was_killed(server: Jupyter, folder: Path, monkeypat
     assert "Start `jupyter bgstream serve` again" in sentence(error)
 
 
-def test_the_file_it_was_told_wins(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runtime_file_of_environment_variable_is_used(
+    server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(server.runtime_file))
     leave(folder, "other", server)
     leave(folder, "another", server)
@@ -124,7 +128,9 @@ def test_the_file_it_was_told_wins(server: Jupyter, folder: Path, monkeypatch: p
 
 
 @pytest.mark.skipif(os.name == "nt", reason="JPY_PARENT_PID is a handle on Windows")
-def test_else_its_parents(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runtime_file_of_parent_process_is_preferred(
+    server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     leave(folder, "other", server, pid=1)
     leave(folder, "parent", server, pid=4711)
     with pytest.raises(MultipleServersError):
@@ -133,21 +139,23 @@ def test_else_its_parents(server: Jupyter, folder: Path, monkeypatch: pytest.Mon
     assert isinstance(jobs(), list)
 
 
-def test_else_the_only_one_alive(server: Jupyter, folder: Path) -> None:
+def test_only_live_server_is_used(server: Jupyter, folder: Path) -> None:
     dead(folder, "a", server)
     leave(folder, "b", server)
     (folder / "bgstream-c.json").write_text("{")
     assert isinstance(jobs(), list)
 
 
-def test_several_are_named_with_their_files(server: Jupyter, folder: Path) -> None:
+def test_error_for_several_servers_names_their_files(server: Jupyter, folder: Path) -> None:
     paths = [leave(folder, name, server) for name in ("a", "b")]
     with pytest.raises(MultipleServersError) as error:
         jobs()
     assert all(str(path) in sentence(error) for path in paths)
 
 
-def test_a_dead_server(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dead_server_is_reported_as_unreachable_or_stopped(
+    server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = dead(folder, "a", server)
     monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(path))
     with pytest.raises(ServerUnreachableError) as error:
@@ -159,7 +167,7 @@ def test_a_dead_server(server: Jupyter, folder: Path, monkeypatch: pytest.Monkey
     assert "has stopped" in sentence(error)
 
 
-def test_client_that_outlives_its_server_finds_the_new_one(
+def test_client_finds_new_server_when_its_own_is_gone(
     server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(folder / "bgstream-gone.json"))
@@ -169,9 +177,7 @@ def test_client_that_outlives_its_server_finds_the_new_one(
     assert isinstance(jobs(), list)
 
 
-def test_a_server_that_is_only_busy_is_not_exchanged_for_another(
-    server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_busy_server_is_not_replaced_by_another(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connect, "_CONTACT", 0.2)
     leave(folder, "other", server)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -184,7 +190,7 @@ def test_a_server_that_is_only_busy_is_not_exchanged_for_another(
 
 
 @pytest.mark.parametrize("changes", [{"server": "another"}, {"token": "wrong"}])
-def test_another_server_at_the_same_port_is_not_ours(
+def test_another_server_at_same_port_is_refused(
     server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str]
 ) -> None:
     path = leave(folder, "a", server, **changes)
@@ -196,7 +202,7 @@ def test_another_server_at_the_same_port_is_not_ours(
     assert "Another server answers" in sentence(error)
 
 
-def test_another_protocol(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_of_another_protocol_is_refused(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leave(folder, "a", server)
     monkeypatch.setattr(connect, "PROTOCOL_VERSION", PROTOCOL_VERSION + 1)
     with pytest.raises(VersionMismatchError) as error:
@@ -206,13 +212,13 @@ def test_another_protocol(server: Jupyter, folder: Path, monkeypatch: pytest.Mon
     assert error.value.code == "wrong_version"
 
 
-def test_runtime_file_of_another_protocol(server: Jupyter, folder: Path) -> None:
+def test_runtime_file_of_another_protocol_is_refused(server: Jupyter, folder: Path) -> None:
     leave(folder, "a", server, protocol=PROTOCOL_VERSION - 1)
     with pytest.raises(VersionMismatchError, match="Restart the kernel"):
         jobs()
 
 
-def test_a_proxy_is_never_asked(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_settings_are_ignored(server: Jupyter, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leave(folder, "a", server)
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
@@ -230,5 +236,5 @@ def test_a_proxy_is_never_asked(server: Jupyter, folder: Path, monkeypatch: pyte
         ("https://10.0.0.7/", True),
     ],
 )
-def test_a_certificate_is_checked_wherever_it_can_prove_something(url: str, needed: bool) -> None:
+def test_certificate_is_checked_for_remote_https_only(url: str, needed: bool) -> None:
     assert connect._needs_certificate(url) is needed

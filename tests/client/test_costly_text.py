@@ -1,4 +1,4 @@
-"""What takes long to draw goes into a notebook file as code, so that no reader of the file holds up its page."""
+"""Markdown that takes long to draw is saved as code, so that it does not block a reader of the file."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def joined(pieces: list[tuple[str, int]]) -> str:
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in GOLDEN["cases"]])
-def test_golden(case: dict[str, Any]) -> None:
+def test_costly_markdown_is_escaped_as_in_golden_case(case: dict[str, Any]) -> None:
     assert escape_html(joined(case["markdown"])) == joined(case["escaped"])
     assert escape_html(joined(case["escaped"])) == joined(case["escaped"])
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in GOLDEN["costs"]])
-def test_costs_are_those_of_the_page(case: dict[str, Any]) -> None:
+def test_drawing_cost_equals_golden_case(case: dict[str, Any]) -> None:
     assert cost_of(joined(case["text"]), fence=case["fence"]) == pytest.approx(case["cost"])
 
 
 @pytest.mark.parametrize("name", CORPUS)
-def test_whatever_is_long_stays_as_it_was_saved(name: str) -> None:
+def test_escaping_long_text_is_idempotent_and_bounds_its_cost(name: str) -> None:
     for size in (5000, 30_000):
         saved = escape_html(CORPUS[name](size))
         assert escape_html(saved) == saved
@@ -42,7 +42,7 @@ def test_whatever_is_long_stays_as_it_was_saved(name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_costly_parts_among_attacks_do_nothing(seed: int) -> None:
+def test_costly_parts_among_attacks_are_harmless(seed: int) -> None:
     text = "\n\n".join(
         [markdown(seed), mixed(seed)[:3000], ">" * 50, markdown(seed + 1), "```" * (seed % 2), mixed(seed)[:9]]
     )

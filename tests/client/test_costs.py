@@ -1,4 +1,4 @@
-"""What jobs cost, for people: prices in words, tables, and the numbers themselves."""
+"""Costs of jobs: formatted prices, tables, and numbers."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden/costs.json").read_text(
 
 
 @pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case["words"])
-def test_a_price_in_words(case: dict[str, float]) -> None:
+def test_price_format_equals_golden_case(case: dict[str, float]) -> None:
     assert usd(case["usd"], estimated=bool(case["estimated"])) == case["words"]
 
 
-def test_a_table_of_costs() -> None:
+def test_costs_table_has_plain_text_and_html() -> None:
     rows = [
         CostRow(key="<b>", jobs=1200, input_tokens=5_000, output_tokens=None, usd=1.5, estimated=True),
         CostRow(key=None, jobs=1, input_tokens=None, output_tokens=7, usd=None, estimated=False),
@@ -42,7 +42,7 @@ def test_a_table_of_costs() -> None:
     assert repr(Costs([], "day")) == "No costs yet."
 
 
-def test_the_list_of_jobs_has_their_cost() -> None:
+def test_job_table_has_cost() -> None:
     form = JobInfo(
         id="0123456789", status="completed", model="a/b", title="Why?", cursor="", created_at=1.0,
         usage={"output_tokens": 1200}, cost=Cost(usd=0.0012, estimated=True),
@@ -53,7 +53,7 @@ def test_the_list_of_jobs_has_their_cost() -> None:
 
 
 @pytest.mark.usefixtures("script")
-def test_a_handle_tells_all_that_an_answer_has(provider: ThreadedProvider) -> None:
+def test_job_handle_has_sources_tool_calls_and_cost(provider: ThreadedProvider) -> None:
     call = {"index": 0, "id": "c1", "function": {"name": "look_up", "arguments": "{}"}}
     pieces = (
         chunk({"content": "Blue."}, citations=["https://example.org"]),
@@ -72,7 +72,7 @@ def test_a_handle_tells_all_that_an_answer_has(provider: ThreadedProvider) -> No
 
 
 @pytest.mark.usefixtures("script")
-def test_costs_are_asked_of_the_server() -> None:
+def test_costs_are_read_from_server() -> None:
     mine = submit("Hello", model="test/hello", thread="a thread that cost something").wait(30)
     assert mine.cost is None  # a server of this machine
     assert mine.usage is not None
@@ -84,7 +84,7 @@ def test_costs_are_asked_of_the_server() -> None:
     assert costs("model", until=900.0) == []
 
 
-def test_the_magic_shows_a_table(kernel: Kernel) -> None:
+def test_costs_magic_shows_table(kernel: Kernel) -> None:
     kernel.run("%%bg test/hello --name said\nx")
     assert kernel.ask("said.wait(60).cost") == "None"
     by_model = kernel.run("%bg costs model").bundles[0]["text/plain"]

@@ -1,4 +1,4 @@
-"""Images in a notebook file: bounded, and harmless to whatever reads them."""
+"""Images in a notebook file: bounded, and harmless to every reader."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_images_of_one_output_share_a_limit() -> None:
     assert not lacks_images(markdown)
 
 
-def test_image_that_is_not_at_hand_is_lacking() -> None:
+def test_output_without_image_data_lacks_images() -> None:
     job = shown("x", 70)._replace(files={})
     assert lacks_images(bundle(job)["text/markdown"])
     assert not lacks_images(bundle(shown("x", 70))["text/markdown"])
@@ -48,21 +48,21 @@ def test_image_that_is_not_at_hand_is_lacking() -> None:
 @pytest.mark.parametrize(
     "text", ["Here.", "```\nx", "> ```\n> x", "- a\n- b", "[", "$$", "<!--", "a\n: b", "| a |\n|--"]
 )
-def test_image_is_an_image_below_any_text(text: str, parser: object) -> None:
+def test_image_is_rendered_below_any_text(text: str, parser: object) -> None:
     html = parser(bundle(shown(text, 70))["text/markdown"])  # type: ignore[operator]
     assert re.findall(r'<img src="(data:image/png;base64,)[^"]*" alt="Picture 1" ?/?>', html), html
 
 
-def test_text_that_is_too_costly_takes_no_image_into_its_code() -> None:
+def test_code_of_too_costly_text_contains_no_image() -> None:
     markdown = bundle(shown("*a* " * 200_000, 70))["text/markdown"]
     assert "data:" not in markdown.split("```")[1]
 
 
-def test_plain_text_and_text_of_an_answer_hold_no_data() -> None:
+def test_plain_text_has_no_image_data() -> None:
     assert bundle(shown("(Picture 1: PNG, 70 bytes)", 70))["text/plain"] == "(Picture 1: PNG, 70 bytes)"
 
 
-def test_size_in_words() -> None:
+def test_sizes_are_formatted_with_units() -> None:
     sizes = [0, 999, 1000, 1049, 1050, 12_250, 999_949, 999_950, 20_000_000]
     assert list(map(size_words, sizes)) == [
         "0 bytes", "999 bytes", "1.0 kB", "1.0 kB", "1.1 kB", "12.3 kB", "999.9 kB", "1.0 MB", "20.0 MB",

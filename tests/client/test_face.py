@@ -1,4 +1,4 @@
-"""``import jupyter_bgstream as bg``: what it holds, what it costs, and that every example in its words is true."""
+"""``import jupyter_bgstream as bg``: its names, the cost of its import, and its examples."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTI
 
 
 def examples() -> list[doctest.DocTest]:
-    """Return the examples of the package's own words, and of all that is public with its methods."""
+    """Return the examples in the docstrings of the package, and of public objects and their methods."""
     finder = doctest.DocTestFinder(recurse=False)
     found = finder.find(bg, "jupyter_bgstream")
     for value in PUBLIC:
@@ -49,7 +49,7 @@ def fast_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
 
 
 @pytest.mark.parametrize("test", examples(), ids=lambda test: test.name)
-def test_an_example_is_true(test: doctest.DocTest, fast_demo: Jupyter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_docstring_example_runs(test: doctest.DocTest, fast_demo: Jupyter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(fast_demo.runtime))
     monkeypatch.setenv("JUPYTER_BGSTREAM_RUNTIME", str(fast_demo.runtime_file))
     test.globs = {"bg": bg}
@@ -61,7 +61,7 @@ def test_an_example_is_true(test: doctest.DocTest, fast_demo: Jupyter, monkeypat
     assert result.failed == 0, "".join(said)
 
 
-def test_everything_public_has_an_example() -> None:
+def test_public_functions_and_classes_have_examples() -> None:
     named = {test.name for test in examples()}
     for value in PUBLIC:
         if not (inspect.isclass(value) and issubclass(value, bg.BgStreamError)):
@@ -78,7 +78,7 @@ def test_everything_public_has_an_example() -> None:
     } <= named
 
 
-def test_every_public_name_is_there_and_documented() -> None:
+def test_every_public_name_exists_and_is_documented() -> None:
     assert sorted(set(bg.__all__)) == sorted(bg.__all__)
     assert set(bg.__all__) <= set(dir(bg))
     for value in PUBLIC:
@@ -91,19 +91,19 @@ def test_every_public_name_is_there_and_documented() -> None:
         bg.nothing  # noqa: B018
 
 
-def test_former_names_that_scripts_of_reported_bugs_use_still_work() -> None:
+def test_former_names_of_reported_scripts_still_work() -> None:
     assert bg.Invalid is bg.InvalidRequestError
     assert bg.Batch.frame(SimpleNamespace(to_frame=lambda: 7)) == 7
 
 
-def test_type_checkers_see_what_there_is() -> None:
+def test_type_checkers_see_all_public_names() -> None:
     tree = ast.parse(Path(str(bg.__file__)).read_text())
     (guarded,) = [node for node in tree.body if isinstance(node, ast.If)]
     imported = {name.name for node in ast.walk(guarded) if isinstance(node, ast.ImportFrom) for name in node.names}
     assert imported - {"InteractiveShell"} == set(bg.__all__)
 
 
-def test_it_costs_nothing_until_it_is_used() -> None:
+def test_import_loads_nothing_heavy_before_first_use() -> None:
     code = (
         "import sys, jupyter_bgstream as bg\n"
         "assert 'submit' in dir(bg) and 'load_ipython_extension' in dir(bg)\n"
@@ -114,7 +114,7 @@ def test_it_costs_nothing_until_it_is_used() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_help_is_a_short_manual() -> None:
+def test_module_help_is_short_manual() -> None:
     said = inspect.getdoc(bg) or ""
     assert all(
         word in said for word in ("bg.submit", "bg.jobs", "bg.job(", "thread=", "%%bg", "await job", "bg.models")
@@ -126,15 +126,15 @@ def test_help_is_a_short_manual() -> None:
 
 
 @pytest.mark.parametrize(("kind", "method"), [(bg.Job, "cancel"), (bg.Batch, "to_frame"), (bg.Thread, "fork")])
-def test_tab_shows_what_a_handle_has_also_with_jedi(kind: Any, method: str) -> None:
-    jedi = pytest.importorskip("jedi")  # what IPython completes with, unless told otherwise
+def test_jedi_completes_methods_of_handles(kind: Any, method: str) -> None:
+    jedi = pytest.importorskip("jedi")  # IPython completes with it by default
     handle = kind.__new__(kind)
     assert method in {found.name for found in jedi.Interpreter("handle.", [{"handle": handle}]).complete(1, 7)}
 
 
 @pytest.mark.usefixtures("script")
 class TestHandles:
-    def test_handles_of_one_job_are_equal_and_travel(self) -> None:
+    def test_handles_of_one_job_are_equal_and_can_be_copied(self) -> None:
         asked = bg.submit("Say hello.")
         again = bg.job(asked.id)
         assert asked == again
@@ -144,7 +144,7 @@ class TestHandles:
             assert travelled == asked
             assert travelled.result() == "Hello, world"
 
-    def test_a_list_shows_itself_as_a_table(self) -> None:
+    def test_job_list_is_displayed_as_table(self) -> None:
         asked = bg.submit("A <b>question</b>.", thread="faces").wait()
         found = bg.jobs(thread="faces")
         assert found == [asked]
@@ -153,13 +153,13 @@ class TestHandles:
         assert repr(bg.jobs(thread="nobody's")) == "No jobs yet."
         assert found.wait() is found
 
-    def test_what_was_asked_can_be_read(self) -> None:
+    def test_handle_has_messages_and_params(self) -> None:
         asked = bg.submit("Say hello.", system="Be brief.", params={"max_tokens": 5})
         assert [message["content"] for message in asked.messages] == ["Be brief.", "Say hello."]
         assert asked.params == {"max_tokens": 5}
         assert bg.submit("x").params == {}
 
-    def test_deleting_stops_it_and_may_be_repeated(self, provider: ThreadedProvider) -> None:
+    def test_delete_removes_running_job_and_can_be_repeated(self, provider: ThreadedProvider) -> None:
         provider.scripts["held"] = answer("one two", hold_after=1)
         asked = bg.submit("x", model="test/held")
         asked.delete()
@@ -169,7 +169,7 @@ class TestHandles:
         with pytest.raises(bg.NotFoundError):
             asked.retry()
 
-    def test_threads_of_a_process_share_it(self) -> None:
+    def test_client_can_be_used_by_several_threads(self) -> None:
         said: list[Any] = []
         workers = [threading.Thread(target=lambda: said.append(bg.submit("x").result())) for _ in range(4)]
         for worker in workers:
@@ -178,6 +178,6 @@ class TestHandles:
             worker.join()
         assert said == ["Hello, world"] * 4
 
-    async def test_it_is_awaited_in_a_running_loop(self) -> None:
+    async def test_job_can_be_awaited_in_running_loop(self) -> None:
         assert await bg.submit("x") == "Hello, world"
         assert "".join([piece async for piece in bg.submit("x")]) == "Hello, world"

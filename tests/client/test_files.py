@@ -1,4 +1,4 @@
-"""Files from a notebook: what each becomes, and the sentences for those that cannot be sent."""
+"""Files as input of a prompt: their types, and the errors for files that cannot be sent."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ WAV = b"RIFF....WAVEfmt "
         ("talk.mp3", b"ID3\4\0", "audio", "audio/mpeg"),
     ],
 )
-def test_content_and_name_say_what_a_file_is(
+def test_type_of_file_follows_content_and_name(
     tmp_path: Path, name: str, content: bytes, type_: str, media_type: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -51,11 +51,11 @@ def test_content_and_name_say_what_a_file_is(
         assert b64decode(part["data"]) == content
 
 
-def test_every_kind_of_text_is_one_that_the_server_takes() -> None:
+def test_server_accepts_every_text_type() -> None:
     assert [kind for kind in file_inputs._TEXT_TYPES.values() if not re.fullmatch(FILE_TYPE, kind)] == []
 
 
-def test_a_file_may_have_another_name(tmp_path: Path) -> None:
+def test_file_has_given_or_default_name(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"x")
     assert File(tmp_path / "a.txt", name="b.txt").name == "b.txt"
     assert File(b"x").name == "file.txt"
@@ -65,7 +65,7 @@ def test_a_file_may_have_another_name(tmp_path: Path) -> None:
     assert repr(File(b"a,b\n", name="rates.csv")) == "<File rates.csv text/csv 4 bytes>"
 
 
-def test_a_file_that_cannot_be_sent_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_invalid_file_is_refused_with_reason(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     (tmp_path / "latin.txt").write_bytes(b"Gr\xfcezi")
     (tmp_path / "zip.docx").write_bytes(b"PK\3\4\0\0")
@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_sent_is_refused_in_a_sentence(tmp_path: Path) -> 
         assert caught.value.field == "files"
 
 
-def test_parts_of_a_message(tmp_path: Path) -> None:
+def test_message_content_becomes_parts(tmp_path: Path) -> None:
     (tmp_path / "rates.csv").write_bytes(b"a,b\n")
     file, path, image = content_of([File(PDF, name="a.pdf"), tmp_path / "rates.csv", PNG])
     assert isinstance(file, dict)
@@ -106,7 +106,7 @@ def test_parts_of_a_message(tmp_path: Path) -> None:
     assert image["type"] == "image"
 
 
-def test_calls_of_tools_as_a_job_has_them() -> None:
+def test_tool_calls_of_job_can_be_sent_again() -> None:
     call = ToolCall(id="a", name="look", arguments="{}")
     asked = request_of([{"role": "assistant", "content": None, "tool_calls": (call,)}])
     assert asked == {
@@ -118,7 +118,7 @@ def test_calls_of_tools_as_a_job_has_them() -> None:
 
 @pytest.mark.usefixtures("script")
 class TestSubmit:
-    def test_files_images_and_a_prompt(self, provider: ThreadedProvider, tmp_path: Path) -> None:
+    def test_files_and_images_are_sent_before_prompt(self, provider: ThreadedProvider, tmp_path: Path) -> None:
         (tmp_path / "report.pdf").write_bytes(PDF)
         files = [tmp_path / "report.pdf", File(b"a,b\n", name="rates.csv"), File(WAV)]
         job = submit("What is this?", files=files, images=PNG)
@@ -135,11 +135,11 @@ class TestSubmit:
             None,
         ]
 
-    def test_a_single_one_needs_no_list(self, provider: ThreadedProvider) -> None:
+    def test_single_file_needs_no_list(self, provider: ThreadedProvider) -> None:
         submit("What is this?", files=File(b"x", name="a.txt")).result(60)
         assert len(provider.requests[-1].json["messages"][0]["content"]) == 2
 
-    def test_files_belong_into_a_content_of_messages(self) -> None:
+    def test_files_are_refused_with_message_list(self) -> None:
         with pytest.raises(InvalidRequestError, match="files= needs a text prompt"):
             submit([{"role": "user", "content": "x"}], files=[File(b"x")])
 
@@ -157,7 +157,7 @@ class TestMagic:
         return tmp_path
 
     @pytest.mark.usefixtures("script")
-    def test_files_go_with_the_prompt(self, kernel: Kernel, provider: ThreadedProvider) -> None:
+    def test_files_are_sent_with_prompt(self, kernel: Kernel, provider: ThreadedProvider) -> None:
         line = "%%bg --name read --file report.pdf --file 'two words.txt' --file $where"
         ran = kernel.run(f"{line}\nWhat is this?")
         assert ran.reply["status"] == "ok", ran.error
@@ -179,7 +179,7 @@ class TestMagic:
             ("--file", "%%bg: argument --file: expected one argument. %bg help"),
         ],
     )
-    def test_what_goes_wrong_is_said_in_one_sentence(self, kernel: Kernel, options: str, sentence: str) -> None:
+    def test_invalid_file_option_is_one_sentence_error(self, kernel: Kernel, options: str, sentence: str) -> None:
         ran = kernel.run(f"%%bg {options}\nx")
         assert ran.reply["status"] == "error"
         assert sentence in ran.error
@@ -195,7 +195,7 @@ class TestMagic:
             (".hi", [".hidden"]),
         ],
     )
-    def test_tab_offers_paths(self, kernel: Kernel, fragment: str, offered: list[str]) -> None:
+    def test_completion_offers_paths(self, kernel: Kernel, fragment: str, offered: list[str]) -> None:
         found = kernel.complete(f"%%bg --file {fragment}")
         assert [each for each in found if each.startswith("%%bg --file")] == [f"%%bg --file {each}" for each in offered]
         assert ".hidden" not in "".join(kernel.complete("%%bg --file "))

@@ -1,4 +1,4 @@
-"""Readers of one log, in every order in which their answers may come."""
+"""Concurrent readers of one log, with responses in every order."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WHOLE = log_of(
 
 
 class Pages:
-    """A log that shows as much as it is told to, with a cursor that is the number of events."""
+    """A log that shows its first ``shown`` events, with a cursor that is the number of events."""
 
     def __init__(self, events: list[Event], name: str = "a") -> None:
         self.events = events
@@ -58,7 +58,7 @@ class Pages:
 
 
 @given(st.lists(st.integers(1, len(WHOLE)), min_size=1, max_size=12).map(sorted), st.integers(1, 4))
-async def test_overlapping_reads_are_taken_once(stops: list[int], readers: int) -> None:
+async def test_overlapping_reads_apply_each_event_once(stops: list[int], readers: int) -> None:
     pages, follower = Pages(WHOLE), Follower("job")
     deltas = [Deltas(follower) for _ in range(readers)]
     said = [""] * readers
@@ -77,7 +77,7 @@ async def test_overlapping_reads_are_taken_once(stops: list[int], readers: int) 
     assert said == ["abcdefgh"] * readers
 
 
-async def test_an_answer_that_is_started_over_is_not_handed_out_twice() -> None:
+async def test_restarted_answer_ends_iteration_with_error() -> None:
     events = log_of(
         Queued(at=1.0),
         Attempt(at=1.0, attempt=1),
@@ -97,7 +97,7 @@ async def test_an_answer_that_is_started_over_is_not_handed_out_twice() -> None:
     assert [await late.next(pages), await late.next(pages)] == ["cd", None]
 
 
-async def test_an_id_that_was_deleted_and_used_again_is_another_log() -> None:
+async def test_reused_id_is_another_log() -> None:
     follower = Follower("job")
     old = Pages(WHOLE)
     old.shown = 4
@@ -109,7 +109,7 @@ async def test_an_id_that_was_deleted_and_used_again_is_another_log() -> None:
         await deltas.next(new)
 
 
-async def test_what_has_ended_is_not_asked_for_again() -> None:
+async def test_ended_log_is_not_requested_again() -> None:
     pages, follower = Pages(WHOLE), Follower("job")
     await follower.end(pages, None)
     asked = pages.asked
@@ -118,7 +118,7 @@ async def test_what_has_ended_is_not_asked_for_again() -> None:
     assert pages.asked == asked
 
 
-async def test_a_log_that_is_closed_without_an_end_is_no_endless_wait() -> None:
+async def test_log_closed_without_end_event_raises() -> None:
     pages = Pages(WHOLE[:-1])
     with pytest.raises(BgStreamError, match="without an end event"):
         await Follower("job").end(pages, 5)

@@ -23,7 +23,7 @@ from jupyter_bgstream.testing import ThreadedProvider, answer
 pytestmark = pytest.mark.usefixtures("script")
 
 
-def test_it_shows_one_display_and_returns_at_the_end(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_wait_shows_one_display_and_returns_at_end(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     waiting = kernel.send("%%bg test/held --wait --name waited\nx")
     provider.held()
@@ -33,7 +33,7 @@ def test_it_shows_one_display_and_returns_at_the_end(kernel: Kernel, provider: T
     assert kernel.ask("waited.status") == "'completed'"
 
 
-def test_an_interrupt_detaches_and_a_second_one_cancels(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_interrupt_detaches_and_second_one_cancels(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     waiting = kernel.send("%%bg test/held --wait\nx")
     provider.held()
@@ -119,7 +119,7 @@ def ask(terminal: Terminal, line: str) -> None:
     terminal.type("\n")
 
 
-def test_a_terminal_prints_the_answer_as_it_comes(terminal: Terminal, provider: ThreadedProvider) -> None:
+def test_terminal_prints_answer_as_it_streams(terminal: Terminal, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two three", hold_after=1)
     ask(terminal, "%%bg test/held --wait")
     terminal.expect("one ")
@@ -130,7 +130,7 @@ def test_a_terminal_prints_the_answer_as_it_comes(terminal: Terminal, provider: 
     assert "test/hello:\n\nHello, world\n\ntest/hello:\n\nHello, world\n" in terminal.expect("In [")
 
 
-def test_a_terminal_says_how_to_see_what_comes_later(terminal: Terminal) -> None:
+def test_terminal_names_how_to_show_answer_later(terminal: Terminal) -> None:
     ask(terminal, "%%bg test/hello --name said")
     terminal.expect("\nsaid shows the answer so far. Use --wait to print it live.\n")
     terminal.expect("In [")
@@ -140,7 +140,7 @@ def test_a_terminal_says_how_to_see_what_comes_later(terminal: Terminal) -> None
     terminal.expect("In [")
 
 
-def test_a_terminal_detaches_and_cancels(terminal: Terminal, provider: ThreadedProvider) -> None:
+def test_second_interrupt_in_terminal_cancels(terminal: Terminal, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     ask(terminal, "%%bg test/held --wait")
     terminal.expect("one ")

@@ -47,7 +47,7 @@ def test_markdown_is_the_same_as_in_typescript(case):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_what_is_saved_keeps_its_form(case):
+def test_escaping_keeps_dollar_spans(case):
     if case["name"] == "a dollar in it":  # what may be maths has a space in each tag
         return
     saved = escape_html(case["markdown"])
@@ -56,13 +56,13 @@ def test_what_is_saved_keeps_its_form(case):
 
 
 @given(texts)
-def test_twice_is_as_once(text):
+def test_conversion_is_idempotent(text):
     once = with_formulas(text)
     assert with_formulas(once) == once
 
 
 @given(texts)
-def test_nothing_but_dollars_and_brackets_changes(text):
+def test_only_dollars_and_brackets_change(text):
     assert bare(with_formulas(text)) == bare(text)
 
 

@@ -1,4 +1,4 @@
-"""What a notebook has for an image, and what becomes of it on its way to a provider."""
+"""Images as input of a prompt: the accepted objects, and the parts that the provider gets."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ class Broken:
         ("data:image/whatever;base64," + b64encode(GIF).decode(), "gif", GIF),
     ],
 )
-def test_what_is_an_image(sample: Any, kind: str, data: bytes) -> None:
+def test_image_input_becomes_image_part(sample: Any, kind: str, data: bytes) -> None:
     part = image_part(sample)
     assert (part["type"], part["media_type"]) == ("image", f"image/{kind}")
     assert b64decode(part["data"]) == data
 
 
-def test_files(tmp_path: Path) -> None:
+def test_image_file_is_read_or_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(JPEG)  # its bytes say what it is, not its name
     for path in (tmp_path / "a.txt", str(tmp_path / "a.txt")):
         assert image_part(path)["media_type"] == "image/jpeg"
@@ -112,21 +112,21 @@ def test_files(tmp_path: Path) -> None:
         ("a\0b", "Cannot read"),
     ],
 )
-def test_what_is_not(sample: Any, words: str) -> None:
+def test_invalid_image_input_is_refused(sample: Any, words: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         image_part(sample)
     assert words in caught.value.message
     assert caught.value.field == "images"
 
 
-def test_a_real_figure_and_a_real_image() -> None:
+def test_matplotlib_figure_and_pil_image_become_png() -> None:
     pyplot = pytest.importorskip("matplotlib.pyplot")
     assert image_part(pyplot.figure())["media_type"] == "image/png"
     image = pytest.importorskip("PIL.Image").new("RGB", (2, 2))
     assert image_part(image)["media_type"] == "image/png"
 
 
-def test_parts_of_a_message() -> None:
+def test_message_content_becomes_parts() -> None:
     given = {"type": "image", "media_type": "image/png", "data": PNG}
     text, made, kept = content_of(["Look:", GIF, given])
     assert text == {"type": "text", "text": "Look:"}
@@ -141,7 +141,7 @@ class TestSubmit:
     def sent(self, provider: ThreadedProvider) -> list[dict[str, Any]]:
         return list(provider.requests[-1].json["messages"])
 
-    def test_images_and_system_text(self, provider: ThreadedProvider) -> None:
+    def test_images_and_system_text_are_sent(self, provider: ThreadedProvider) -> None:
         assert submit("What is this?", images=[Figure(), JPEG], system="Be brief.").result(60) == "Hello, world"
         system, user = self.sent(provider)
         assert system == {"role": "system", "content": "Be brief."}
@@ -150,18 +150,18 @@ class TestSubmit:
         assert second["image_url"]["url"].startswith("data:image/jpeg;base64,")
         assert text == {"type": "text", "text": "What is this?"}
 
-    def test_a_single_one_needs_no_list(self, provider: ThreadedProvider) -> None:
+    def test_single_image_needs_no_list(self, provider: ThreadedProvider) -> None:
         submit("What is this?", images=PNG).result(60)
         assert [part["type"] for part in self.sent(provider)[0]["content"]] == ["image_url", "text"]
 
-    def test_parts_in_messages(self, provider: ThreadedProvider) -> None:
+    def test_images_in_messages_are_sent_as_parts(self, provider: ThreadedProvider) -> None:
         turns = [{"role": "user", "content": ["Look:", GIF]}, {"role": "assistant", "content": "I see."}]
         submit([*turns, {"role": "user", "content": "And now?"}], system="Be brief.").result(60)
         roles = [message["role"] for message in self.sent(provider)]
         assert roles == ["system", "user", "assistant", "user"]
         assert [part["type"] for part in self.sent(provider)[1]["content"]] == ["text", "image_url"]
 
-    def test_what_cannot_be_sent_is_said_before_it_is(self) -> None:
+    def test_invalid_images_argument_is_refused(self) -> None:
         with pytest.raises(InvalidRequestError, match="images= needs a text prompt"):
             submit([{"role": "user", "content": "x"}], images=[PNG])
         with pytest.raises(InvalidRequestError, match="at most 50 images"):
@@ -172,7 +172,9 @@ class TestMagic:
     def user(self, provider: ThreadedProvider) -> Any:
         return provider.requests[-1].json["messages"][-1]["content"]
 
-    def test_expressions_files_and_params(self, kernel: Kernel, provider: ThreadedProvider, tmp_path: Path) -> None:
+    def test_image_expressions_files_and_params_are_sent(
+        self, kernel: Kernel, provider: ThreadedProvider, tmp_path: Path
+    ) -> None:
         (tmp_path / "cat.gif").write_bytes(GIF)
         kernel.run(
             f"""
@@ -216,7 +218,7 @@ class TestMagic:
             ("--param api_key=sk-1", "params may not hold api_key: keys, addresses and headers belong in"),
         ],
     )
-    def test_what_goes_wrong_is_said_in_one_sentence(self, kernel: Kernel, options: str, sentence: str) -> None:
+    def test_invalid_option_is_one_sentence_error(self, kernel: Kernel, options: str, sentence: str) -> None:
         ran = kernel.run(f"%%bg {options}\nx")
         assert ran.reply["status"] == "error"
         assert sentence in ran.error

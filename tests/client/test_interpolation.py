@@ -1,4 +1,4 @@
-"""What is filled in of a prompt, and what is sent as it stands."""
+"""Expressions of a prompt that are filled in, and braces that are sent unchanged."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def filled(text: str, *, everywhere: bool = False, **names: Any) -> str:
         ("{name}{{{name}}}{{name}}", "Bob{Bob}{name}"),
     ],
 )
-def test_what_looks_like_an_expression_is_filled_in(text: str, sent: str) -> None:
+def test_expressions_are_filled_in(text: str, sent: str) -> None:
     assert filled(text) == sent
 
 
@@ -72,7 +72,7 @@ def test_what_looks_like_an_expression_is_filled_in(text: str, sent: str) -> Non
         "{" + "n + " * 200 + "n}",
     ],
 )
-def test_other_braces_are_sent_as_they_stand(text: str) -> None:
+def test_other_braces_are_sent_unchanged(text: str) -> None:
     assert filled(text) == text
 
 
@@ -93,7 +93,7 @@ def test_other_braces_are_sent_as_they_stand(text: str) -> None:
         ("{job}", "{job} on line 1 is a job: use {job.text} for the text so far, "),
     ],
 )
-def test_what_cannot_be_filled_in_is_said_in_one_sentence(text: str, sentence: str) -> None:
+def test_expression_that_cannot_be_filled_in_is_one_sentence_error(text: str, sentence: str) -> None:
     class Figure:
         def savefig(self) -> None: ...
 
@@ -104,7 +104,7 @@ def test_what_cannot_be_filled_in_is_said_in_one_sentence(text: str, sentence: s
     assert str(caught.value).endswith(".")
 
 
-def test_a_table_is_written_as_print_writes_it() -> None:
+def test_table_is_filled_in_as_printed() -> None:
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"a": [1, 2]})
     assert filled("Look:\n{table}\n{table.shape}", table=table) == f"Look:\n{table}\n(2, 1)"
@@ -120,11 +120,11 @@ def test_a_table_is_written_as_print_writes_it() -> None:
         (r"\frac{1}{2} {} {a, b}", r"\frac{1}{2} {} {a, b}"),
     ],
 )
-def test_everywhere_means_also_in_code(text: str, sent: str) -> None:
+def test_everywhere_also_fills_in_code(text: str, sent: str) -> None:
     assert filled(text, everywhere=True) == sent
 
 
-def test_what_is_left_as_code_is_known() -> None:
+def test_expressions_left_as_code_are_listed() -> None:
     found = places("Hi {name}:\n${name}\nx_{i + n} \\frac{x}{[name for name in n]}\n\n{{n}}")
     left = [(place.expression.written, place.line, place.expression.names) for place in found if place.left]
     assert left == [
@@ -142,7 +142,7 @@ def test_what_is_left_as_code_is_known() -> None:
         st.sampled_from(["{", "}", "{{", "}}", "a", "n", "\\", "_", "^", "$", "'", '"', ":", "\n", "(", "]", "1", " "])
     )
 )
-def test_pieces_lose_and_invent_nothing(parts: list[str]) -> None:
+def test_filling_in_changes_nothing_but_braces(parts: list[str]) -> None:
     text = "".join(parts)
     for everywhere in (False, True):
         sent = fill(text, places(text, everywhere=everywhere), lambda place: place.expression.written)

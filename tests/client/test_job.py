@@ -1,4 +1,4 @@
-"""The handle, in a script, against a real server."""
+"""The handle of a job in a script, against a real server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
 pytestmark = pytest.mark.usefixtures("script")
 
 
-def test_a_whole_answer() -> None:
+def test_ended_job_has_text_and_usage() -> None:
     asked = submit("Say hello.")
     assert asked.result(60) == "Hello, world"
     assert (asked.status, asked.model, asked.title) == ("completed", "test/hello", "Say hello.")
@@ -43,7 +43,7 @@ def test_a_whole_answer() -> None:
     assert asked.wait() is asked
 
 
-def test_pieces_come_as_they_are_said_and_joined_they_are_the_text(provider: ThreadedProvider) -> None:
+def test_deltas_stream_and_concatenate_to_text(provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two 🙂 three", reasoning="hm ", hold_after=3)
     asked = submit("x", model="test/held")
     pieces = iter(asked)
@@ -55,10 +55,10 @@ def test_pieces_come_as_they_are_said_and_joined_they_are_the_text(provider: Thr
     provider.release()
     assert early + "".join(pieces) == asked.text == "one two 🙂 three"
     assert "".join(asked) == asked.text  # again, from the beginning
-    assert "".join(job(asked.id)) == asked.text  # and by somebody else
+    assert "".join(job(asked.id)) == asked.text  # and through another handle
 
 
-def test_many_readers_of_one_handle_each_get_all(provider: ThreadedProvider) -> None:
+def test_each_reader_of_one_handle_gets_all_text(provider: ThreadedProvider) -> None:
     text = "".join(f"word {number} " for number in range(300))
     provider.scripts["long"] = answer(text, hold_after=100)
     asked = submit("x", model="test/long")
@@ -71,7 +71,7 @@ def test_many_readers_of_one_handle_each_get_all(provider: ThreadedProvider) -> 
         assert {reader.result() for reader in readers} == {text} == {waiter.result()}
 
 
-async def test_awaiting_works_in_a_running_loop(provider: ThreadedProvider) -> None:
+async def test_job_can_be_awaited_and_iterated_in_running_loop(provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     asked = submit("x", model="test/held")
 
@@ -84,11 +84,11 @@ async def test_awaiting_works_in_a_running_loop(provider: ThreadedProvider) -> N
     assert await both == ["one two", "one two"]
 
 
-async def test_what_blocks_works_in_a_running_loop_too() -> None:
+async def test_blocking_call_works_in_running_loop() -> None:
     assert submit("x").result() == "Hello, world"
 
 
-async def test_a_cancelled_await_leaves_the_job_alone(provider: ThreadedProvider) -> None:
+async def test_cancelled_await_does_not_cancel_job(provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     asked = submit("x", model="test/held")
     waiting = asyncio.create_task(_result(asked))
@@ -104,7 +104,7 @@ async def _result(asked: object) -> str:
     return await asked  # type: ignore[misc]
 
 
-def test_a_time_out_leaves_the_job_alone(provider: ThreadedProvider) -> None:
+def test_timeout_of_wait_does_not_cancel_job(provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     asked = submit("x", model="test/held")
     provider.held()
@@ -114,7 +114,7 @@ def test_a_time_out_leaves_the_job_alone(provider: ThreadedProvider) -> None:
     assert asked.result() == "one two"
 
 
-def test_a_failed_job_keeps_its_text_and_no_whole_answer_is_pretended(provider: ThreadedProvider) -> None:
+def test_failed_job_keeps_text_and_result_raises(provider: ThreadedProvider) -> None:
     provider.scripts["broken"] = answer("one two three").first(2, Cut())
     asked = submit("x", model="test/broken")
     assert asked.wait() is asked
@@ -127,7 +127,7 @@ def test_a_failed_job_keeps_its_text_and_no_whole_answer_is_pretended(provider: 
         asyncio.run(_result(asked))
 
 
-def test_pieces_of_a_failed_answer_come_before_its_error(provider: ThreadedProvider) -> None:
+def test_deltas_of_failed_answer_precede_its_error(provider: ThreadedProvider) -> None:
     provider.scripts["broken"] = answer("one two three").first(2, Cut())
     pieces = iter(submit("x", model="test/broken"))
     text = ""
@@ -137,7 +137,7 @@ def test_pieces_of_a_failed_answer_come_before_its_error(provider: ThreadedProvi
         next(pieces)
 
 
-def test_cancel_stops_the_provider_and_keeps_the_text(provider: ThreadedProvider) -> None:
+def test_cancel_stops_provider_and_keeps_text(provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     asked = submit("x", model="test/held")
     assert next(iter(asked)) == "one "
@@ -150,7 +150,7 @@ def test_cancel_stops_the_provider_and_keeps_the_text(provider: ThreadedProvider
     provider.quiet()
 
 
-def test_cancel_ends_what_waits_in_another_thread(provider: ThreadedProvider) -> None:
+def test_cancel_ends_wait_in_another_thread(provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     asked = submit("x", model="test/held")
     seen: list[str] = []
@@ -162,14 +162,14 @@ def test_cancel_ends_what_waits_in_another_thread(provider: ThreadedProvider) ->
     assert seen == ["cancelled"]
 
 
-def test_one_id_is_one_job() -> None:
+def test_same_id_is_one_job_or_conflict() -> None:
     first = submit("x", id="only-once-1")
     assert submit("x", id="only-once-1").id == first.id
     with pytest.raises(ConflictError):
         submit("something else", id="only-once-1")
 
 
-def test_what_the_server_refuses_is_a_typed_error_in_its_words() -> None:
+def test_refusal_of_server_is_typed_error() -> None:
     with pytest.raises(InvalidRequestError, match="model") as refused:
         submit("x", model="no-slash")
     assert refused.value.field == "model"
@@ -179,7 +179,7 @@ def test_what_the_server_refuses_is_a_typed_error_in_its_words() -> None:
         job("../status")
 
 
-def test_what_cannot_be_sent_is_said_before_it_is() -> None:
+def test_invalid_request_is_refused_with_reason() -> None:
     with pytest.raises(InvalidRequestError, match="is a lone surrogate"):
         submit("\ud800")
     with pytest.raises(InvalidRequestError, match="a object is not a text"):
@@ -198,7 +198,7 @@ def test_what_cannot_be_sent_is_said_before_it_is() -> None:
         thread("\ud800").delete()
 
 
-def test_what_is_refused_shows_where_it_was_asked_and_not_how(provider: ThreadedProvider) -> None:
+def test_traceback_of_error_omits_internal_frames(provider: ThreadedProvider) -> None:
     with pytest.raises(InvalidRequestError) as refused:
         submit("x", model="no-slash")
     assert [frame.name for frame in traceback.extract_tb(refused.value.__traceback__)][1:] == ["submit", "run"]
@@ -211,7 +211,7 @@ def test_what_is_refused_shows_where_it_was_asked_and_not_how(provider: Threaded
     assert [frame.name for frame in traceback.extract_tb(late.value.__traceback__)][1:] == ["wait", "run"]
 
 
-def test_a_job_is_found_by_what_tables_show_of_its_id() -> None:
+def test_job_is_found_by_id_prefix_and_short_id() -> None:
     twins = [submit("x", id=f"double-000{number}") for number in range(2)]
     assert job("double-0000") == twins[0]
     with pytest.raises(InvalidRequestError, match=r"2 jobs begin with 'double-'\. Use a longer prefix of the id"):
@@ -225,7 +225,7 @@ def test_a_job_is_found_by_what_tables_show_of_its_id() -> None:
     assert [job(each) for each in shown] == rows[::-1]
 
 
-def test_everything_that_can_be_asked_for_arrives(provider: ThreadedProvider) -> None:
+def test_all_submit_arguments_reach_server(provider: ThreadedProvider) -> None:
     provider.scripts["thread"] = answer("Fine.")
     ask = submit(
         [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "How are you?"}],
@@ -249,7 +249,7 @@ def test_everything_that_can_be_asked_for_arrives(provider: ThreadedProvider) ->
     assert ask.id not in {found.id for found in jobs(status="failed")}
 
 
-def test_as_a_last_expression_it_is_the_live_view(provider: ThreadedProvider) -> None:
+def test_job_as_last_expression_is_live_view(provider: ThreadedProvider) -> None:
     provider.scripts["html"] = answer("See <b>this</b> and `<that>`", hold_after=4)
     asked = submit("x", model="test/html")
     said = ""

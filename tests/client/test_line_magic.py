@@ -1,4 +1,4 @@
-"""%bg beyond lists: show, attach, wait, rm, mute, and what belongs to this notebook."""
+"""Verbs of %bg: show, attach, wait, delete, list, mute, and the jobs of this notebook."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("script")
 
 @pytest.fixture(scope="module")
 def notebook(kernel: Kernel) -> str:
-    """The kernel is that of a notebook."""
+    """Make the kernel that of a notebook; return the path."""
     path = "plans/sea.ipynb"
     session = {"path": path, "type": "notebook", "name": "sea", "kernel": {"id": kernel.id}}
     made = kernel.rest.post("api/sessions", json=session).raise_for_status().json()
@@ -27,7 +27,7 @@ def notebook(kernel: Kernel) -> str:
     return path
 
 
-def test_show_has_all_there_is_to_a_job(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_show_displays_all_details_of_job(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["broken"] = answer("one <b>", usage=(3, 2)).first(1, Cut())
     line = "--thread talk --param max_tokens=5 --system 'Be <i>brief</i>.' --retry-policy never --name broken"
     kernel.run(f"%%bg test/broken {line}\nWhat is <b>?")
@@ -45,7 +45,7 @@ def test_show_has_all_there_is_to_a_job(kernel: Kernel, provider: ThreadedProvid
     assert "<i>" not in details["text/html"]
 
 
-def test_attach_shows_it_here_and_binds_a_variable(kernel: Kernel) -> None:
+def test_attach_shows_job_and_binds_variable(kernel: Kernel) -> None:
     asked = submit("Say hello.")
     asked.wait()
     ran = kernel.run(f"%bg attach {asked.id} found")
@@ -54,7 +54,7 @@ def test_attach_shows_it_here_and_binds_a_variable(kernel: Kernel) -> None:
     assert kernel.ask("found.text") == "'Hello, world'"
 
 
-def test_wait_waits_for_all_of_this_kernel_and_can_be_interrupted(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_wait_covers_all_jobs_of_kernel_and_can_be_interrupted(kernel: Kernel, provider: ThreadedProvider) -> None:
     kernel.run("%bg wait")
     assert kernel.run("%bg wait").printed == "No job of this kernel is unfinished.\n"
     provider.scripts["held"] = answer("one two", hold_after=1)
@@ -75,7 +75,7 @@ def test_wait_waits_for_all_of_this_kernel_and_can_be_interrupted(kernel: Kernel
     assert rest == [f"Job {short}: Done." for short in mine]
 
 
-def test_rm_deletes_all_or_nothing(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_delete_removes_all_given_jobs_or_nothing(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     ended, going = submit("x").wait(), submit("x", model="test/held")
     ran = kernel.run(f"%bg delete {ended.id} {going.id}")
@@ -88,7 +88,7 @@ def test_rm_deletes_all_or_nothing(kernel: Kernel, provider: ThreadedProvider) -
             job(gone.id)
 
 
-def test_the_list_is_cut_to_a_state_a_thread_or_this_notebook(kernel: Kernel, notebook: str) -> None:
+def test_list_filters_by_status_thread_and_notebook(kernel: Kernel, notebook: str) -> None:
     submit("Somewhere else.", thread="sea-1").wait()
     kernel.run("%%bg --thread sea-1 --name here\nHere.")
     kernel.run("here.wait()")
@@ -105,7 +105,7 @@ def test_the_list_is_cut_to_a_state_a_thread_or_this_notebook(kernel: Kernel, no
     assert kernel.rest.get("api/bgstream/kernels/nobody").json() == {"notebook": None}
 
 
-def test_mute_is_for_this_notebook_or_a_thread(kernel: Kernel, notebook: str) -> None:
+def test_mute_applies_to_notebook_or_thread(kernel: Kernel, notebook: str) -> None:
     def muted() -> list[dict[str, Any]]:
         found = kernel.rest.get("api/bgstream/mutes").json()["mutes"]
         assert isinstance(found, list)
@@ -120,7 +120,7 @@ def test_mute_is_for_this_notebook_or_a_thread(kernel: Kernel, notebook: str) ->
     assert muted() == []
 
 
-def test_whoever_reads_an_answer_by_its_handle_finds_its_notice_read(kernel: Kernel, server: Jupyter) -> None:
+def test_reading_text_through_handle_marks_notice_as_read(kernel: Kernel, server: Jupyter) -> None:
     with closing(server.client()) as rest:
         polled, read = submit("x", title="polled").wait(), submit("x", title="read").wait()
         assert polled.status == "completed"
@@ -130,7 +130,7 @@ def test_whoever_reads_an_answer_by_its_handle_finds_its_notice_read(kernel: Ker
         assert any(notice["job"] == polled.id for notice in rest.get("notices?unread=true").json()["notices"])
 
 
-def test_a_batch_is_no_beginning_of_an_id(kernel: Kernel) -> None:
+def test_batch_variable_is_not_taken_as_id_prefix(kernel: Kernel) -> None:
     assert (
         kernel.run("from jupyter_bgstream.client.batch import map\nb = map(['x', 'y'], '{row}').wait()").printed == ""
     )
@@ -140,12 +140,12 @@ def test_a_batch_is_no_beginning_of_an_id(kernel: Kernel) -> None:
     assert job(bystander.id).status == "completed"
 
 
-def test_a_variable_that_holds_no_jobs_says_so(kernel: Kernel) -> None:
+def test_variable_with_empty_job_list_is_reported(kernel: Kernel) -> None:
     kernel.run("from jupyter_bgstream.client import jobs\nnothing = jobs(tag='nobody-has-this')")
     assert kernel.run("%bg show nothing").error == "nothing has no jobs."
 
 
-def test_rows_of_a_batch_have_names_of_their_own(kernel: Kernel) -> None:
+def test_rows_of_batch_have_short_ids(kernel: Kernel) -> None:
     made = "from jupyter_bgstream.client.batch import map\nrows = map(['name x', 'name y'], '{row}').wait()"
     assert kernel.run(made).reply["status"] == "ok"
     batch = kernel.ask("rows.id").strip("'")

@@ -1,4 +1,4 @@
-"""Connections break, servers are killed and come back: nothing is lost, nothing comes twice, nobody waits for ever."""
+"""Broken connections and killed servers: no event is lost or repeated, and every wait ends."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def relay(server: Jupyter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         default_background.close()
 
 
-def test_a_submit_whose_answer_got_lost_is_one_job(relay: Relay) -> None:
+def test_submit_with_lost_response_creates_one_job(relay: Relay) -> None:
     before = {found.id for found in jobs(limit=500)}
     relay.swallow_answers(1)
     asked = submit("Only once.")
@@ -54,7 +54,7 @@ def test_a_submit_whose_answer_got_lost_is_one_job(relay: Relay) -> None:
     assert {found.id for found in jobs(limit=500)} - before == {asked.id}
 
 
-def test_iteration_goes_on_where_the_connection_broke(relay: Relay, provider: ThreadedProvider) -> None:
+def test_iteration_continues_after_lost_connection(relay: Relay, provider: ThreadedProvider) -> None:
     text = "".join(f"word {number} " for number in range(200))
     provider.scripts["held"] = answer(text, hold_after=150)
     asked = submit("x", model="test/held")
@@ -69,7 +69,7 @@ def test_iteration_goes_on_where_the_connection_broke(relay: Relay, provider: Th
         assert said + rest.result() == text
 
 
-def test_every_answer_may_be_the_one_that_is_lost(relay: Relay, provider: ThreadedProvider) -> None:
+def test_iteration_survives_loss_of_any_response(relay: Relay, provider: ThreadedProvider) -> None:
     text = "".join(f"word {number} " for number in range(40))
     provider.scripts["quick"] = answer(text)
     asked = submit("x", model="test/quick")
@@ -81,7 +81,7 @@ def test_every_answer_may_be_the_one_that_is_lost(relay: Relay, provider: Thread
     assert said == text
 
 
-def test_a_server_that_stays_away_is_given_up(
+def test_client_gives_up_unreachable_server(
     relay: Relay, provider: ThreadedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follower, "PATIENCE", 0.5)
@@ -110,9 +110,7 @@ def own_server(provider: ThreadedProvider, tmp_path: Path, monkeypatch: pytest.M
         default_background.close()
 
 
-def test_a_job_that_is_to_be_tried_again_goes_on_through_kill_9(
-    own_server: Jupyter, provider: ThreadedProvider
-) -> None:
+def test_job_with_on_restart_retry_survives_killed_server(own_server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     asked = submit("x", model="test/held", on_restart="retry")
     pieces = iter(asked)
@@ -132,7 +130,7 @@ def test_a_job_that_is_to_be_tried_again_goes_on_through_kill_9(
     assert submit("x").result() == "Hello, world"  # by the new runtime file: the old one still lies there
 
 
-def test_after_kill_9_and_a_new_port_what_waits_learns_how_its_job_ended(
+def test_wait_ends_with_interrupted_job_after_kill_and_new_port(
     own_server: Jupyter, provider: ThreadedProvider
 ) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
@@ -152,7 +150,7 @@ def test_after_kill_9_and_a_new_port_what_waits_learns_how_its_job_ended(
     assert job(done.id).text == "Hello, world"
 
 
-def test_a_full_queue_is_said_with_the_time_to_wait(
+def test_full_queue_error_has_retry_delay(
     provider: ThreadedProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
@@ -176,7 +174,7 @@ def test_a_full_queue_is_said_with_the_time_to_wait(
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-def test_what_a_proxy_says_while_the_server_starts_is_waited_for_like_a_lost_server(status: int) -> None:
+def test_gateway_error_of_proxy_counts_as_lost_server(status: int) -> None:
     page = httpx.Response(status, html="<h1>Service Unavailable</h1>")
     with pytest.raises(UnavailableError, match="has not started yet") as refused:
         api._accepted(page)

@@ -19,7 +19,7 @@ from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
 pytestmark = pytest.mark.usefixtures("script")
 
 
-def test_a_cell_becomes_a_job_and_one_display(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_cell_creates_one_job_and_one_display(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     ran = kernel.run("%%bg test/held --thread trip-1\nWhat is\n  ${this} $that?\n", cell="cell-7")
     assert [output["type"] for output in ran.outputs] == ["display_data"]
@@ -40,14 +40,14 @@ def test_a_cell_becomes_a_job_and_one_display(kernel: Kernel, provider: Threaded
     assert job(shown["id"]).result() == "one two"
 
 
-def test_without_a_model_it_is_the_default_and_without_a_cell_id_all_is_well(kernel: Kernel) -> None:
+def test_cell_without_model_and_cell_id_uses_default_model(kernel: Kernel) -> None:
     shown = kernel.run("%%bg\nSay hello.").job
     assert shown["model"] == "test/hello"
     stored = kernel.rest.get(f"api/bgstream/jobs/{shown['id']}").json()
     assert (stored["source"]["cell"], stored["source"]["kernel"]) == (None, kernel.id)
 
 
-def test_what_can_be_asked(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_models_magic_lists_providers_and_models(kernel: Kernel, provider: ThreadedProvider) -> None:
     (shown,) = kernel.run("%bg models").bundles
     plain = shown["text/plain"]
     row = next(line for line in plain.splitlines() if line.startswith("test "))
@@ -68,7 +68,7 @@ def test_what_can_be_asked(kernel: Kernel, provider: ThreadedProvider) -> None:
     assert found.default == "test/hello"
 
 
-def test_a_name_holds_the_handle(kernel: Kernel) -> None:
+def test_name_option_binds_handle(kernel: Kernel) -> None:
     shown = kernel.run("%%bg --name greeting\nSay hello.").job
     assert kernel.ask("greeting.wait(60).text") == "'Hello, world'"
     assert kernel.ask("greeting.id") == repr(shown["id"])
@@ -78,7 +78,7 @@ def test_a_name_holds_the_handle(kernel: Kernel) -> None:
     assert last.bundles[0]["text/markdown"] == "Hello, world"
 
 
-def test_pieces_and_await_in_a_cell(kernel: Kernel) -> None:
+def test_job_can_be_iterated_and_awaited_in_cell(kernel: Kernel) -> None:
     ran = kernel.run(
         "from jupyter_bgstream.client import submit\n"
         "for piece in submit('x'): print(piece, end='')\n"
@@ -88,7 +88,7 @@ def test_pieces_and_await_in_a_cell(kernel: Kernel) -> None:
     assert ran.printed == "Hello, world" * 3 + "\n"
 
 
-def test_it_returns_before_the_answer_has_begun(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_cell_returns_before_answer_begins(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["mute"] = answer("one", hold_after=0)
     kernel.run("%%bg test/mute --name mute\nx")
     assert kernel.ask("mute.text") == "''"
@@ -97,7 +97,7 @@ def test_it_returns_before_the_answer_has_begun(kernel: Kernel, provider: Thread
     assert kernel.ask("mute.result()") == "'one'"
 
 
-def test_an_interrupt_ends_the_wait_and_not_the_job(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_interrupt_ends_wait_and_not_job(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     kernel.run("%%bg test/held --name held\nx")
     provider.held()
@@ -110,7 +110,7 @@ def test_an_interrupt_ends_the_wait_and_not_the_job(kernel: Kernel, provider: Th
     assert kernel.ask("held.result()") == "'one two'"
 
 
-def test_a_job_outlives_its_kernel(server: Jupyter, provider: ThreadedProvider) -> None:
+def test_job_outlives_its_kernel(server: Jupyter, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     with closing(Kernel(server)) as kernel:
         kernel.run("%load_ext jupyter_bgstream")
@@ -167,7 +167,7 @@ def test_a_job_outlives_its_kernel(server: Jupyter, provider: ThreadedProvider) 
         ("%bg xyzzy", "Unknown verb in '%bg xyzzy'. Known verbs: list, show, attach, "),
     ],
 )
-def test_what_goes_wrong_is_said_in_one_sentence(kernel: Kernel, cell: str, sentence: str) -> None:
+def test_invalid_magic_is_one_sentence_error(kernel: Kernel, cell: str, sentence: str) -> None:
     ran = kernel.run(cell)
     assert ran.reply["status"] == "error"
     assert sentence in ran.error
@@ -176,7 +176,7 @@ def test_what_goes_wrong_is_said_in_one_sentence(kernel: Kernel, cell: str, sent
     assert ran.error.endswith(".")
 
 
-def test_the_table(kernel: Kernel) -> None:
+def test_job_table_has_columns_and_escaped_html(kernel: Kernel) -> None:
     asked = submit("What is <b>bold</b> in HTML? Explain at a length that no table has room for.")
     asked.wait()
     shown = kernel.run("%bg").bundles[0]
@@ -188,7 +188,7 @@ def test_the_table(kernel: Kernel) -> None:
     assert "<b>" not in shown["text/html"]
 
 
-def test_cancel_by_variable_by_id_and_by_the_ids_beginning(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_cancel_takes_variable_id_or_id_prefix(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     for name in ("held", "ID", "SHORT"):
         shown = kernel.run("%%bg test/held --name held\nx").job
@@ -197,14 +197,14 @@ def test_cancel_by_variable_by_id_and_by_the_ids_beginning(kernel: Kernel, provi
         assert job(shown["id"]).status == "cancelled"
 
 
-def test_every_option_arrives(kernel: Kernel) -> None:
+def test_job_options_of_cell_reach_server(kernel: Kernel) -> None:
     line = "--on-restart retry --retry-policy always --priority bulk --idle-timeout 300"
     shown = kernel.run(f"%%bg {line}\nx").job
     stored = kernel.rest.get(f"api/bgstream/jobs/{shown['id']}").json()
     assert [stored[name] for name in ("on_restart", "retry_policy", "priority")] == ["retry", "always", "bulk"]
 
 
-def test_retry_shows_the_new_job(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_retry_shows_new_job(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["flaky"] = answer("one two").first(1, Cut())
     failed = kernel.run("%%bg test/flaky --name flaky\nx").job
     assert kernel.ask("flaky.wait().status") == "'failed'"
@@ -218,7 +218,7 @@ def test_retry_shows_the_new_job(kernel: Kernel, provider: ThreadedProvider) -> 
     kernel.run("%bg cancel held")
 
 
-def test_an_ambiguous_beginning_cancels_nothing(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_ambiguous_id_prefix_cancels_nothing(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     twins = [submit("x", id=f"twin-000{number}", model="test/held") for number in range(2)]
     assert "2 jobs begin with 'twin-000'. Use a longer prefix of the id." in kernel.run("%bg cancel twin-000").error
@@ -227,7 +227,7 @@ def test_an_ambiguous_beginning_cancels_nothing(kernel: Kernel, provider: Thread
         twin.cancel()
 
 
-def test_help_names_every_option(kernel: Kernel) -> None:
+def test_help_names_every_verb_and_option(kernel: Kernel) -> None:
     helped = kernel.run("%bg help").printed
     verbs = kernel.run("%bg xyzzy").error.partition("Known verbs: ")[2].partition(". ")[0].split(", ")
     assert len(verbs) == 12
@@ -237,13 +237,13 @@ def test_help_names_every_option(kernel: Kernel) -> None:
     assert all(option in helped for option in OPTIONS)
 
 
-def test_a_cell_that_ran_once_is_one_job(kernel: Kernel) -> None:
+def test_cell_run_once_creates_one_job(kernel: Kernel) -> None:
     before = len(jobs(limit=500))
     kernel.run("%%bg\nOnce.")
     assert len(jobs(limit=500)) == before + 1
 
 
-def test_the_bundle_has_no_address_and_no_key(kernel: Kernel, server: Jupyter) -> None:
+def test_bundle_has_no_address_and_no_token(kernel: Kernel, server: Jupyter) -> None:
     saved = json.dumps(kernel.run("%%bg\nx").outputs)
     token = json.loads(server.runtime_file.read_text())["token"]
     assert BUNDLE_MIME in saved
@@ -251,7 +251,7 @@ def test_the_bundle_has_no_address_and_no_key(kernel: Kernel, server: Jupyter) -
     assert "127.0.0.1" not in saved
 
 
-def test_it_lists_with_and_without_saying_so_and_asks_which_to_cancel(kernel: Kernel) -> None:
+def test_list_is_default_verb_and_cancel_needs_job(kernel: Kernel) -> None:
     kernel.run("%%bg\nA question to be listed.")
     for line in ("%bg", "%bg list"):
         (shown,) = kernel.run(line).bundles
@@ -260,9 +260,7 @@ def test_it_lists_with_and_without_saying_so_and_asks_which_to_cancel(kernel: Ke
     assert kernel.run("%bg retry").error.startswith("%bg retry needs a job")
 
 
-def test_expressions_are_filled_in_and_what_is_sent_is_what_is_shown(
-    kernel: Kernel, provider: ThreadedProvider
-) -> None:
+def test_expressions_are_filled_in_and_reported(kernel: Kernel, provider: ThreadedProvider) -> None:
     kernel.run("topic = 'the \"sea\" & sky'; number = 3; n = 5")
     line = "--system 'You know {topic}: {{n}}' --param max_tokens={number * 2} --thread {topic} --name asked"
     ran = kernel.run(f"%%bg {line}\n{{topic}} {{number:03d}}\n$x_{{n}}$ {{}} {{'a': 1}}")
@@ -287,7 +285,7 @@ def test_expressions_are_filled_in_and_what_is_sent_is_what_is_shown(
     assert job(ran.job["id"]).thread == 'the "sea" & sky'
 
 
-def test_raw_leaves_all_braces_alone(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_raw_sends_prompt_and_system_text_unchanged(kernel: Kernel, provider: ThreadedProvider) -> None:
     kernel.run("topic = 'sea'")
     kernel.run("%%bg --raw --system '{topic}' --thread {topic}raw --name asked\n{topic} {{topic}}")
     assert kernel.ask("asked.wait().thread") == "'searaw'"
@@ -297,7 +295,7 @@ def test_raw_leaves_all_braces_alone(kernel: Kernel, provider: ThreadedProvider)
     ]
 
 
-def test_pasted_code_is_left_alone_and_said(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_pasted_code_is_not_filled_in_and_is_reported(kernel: Kernel, provider: ThreadedProvider) -> None:
     kernel.run("name = 'Bob'; count = 3; topic = 'code'; a = b = c = d = 1; rule = 'Write {name} as it is.'")
     pasted = 'print(f"{name}")\n<p>{count}</p>'
     ran = kernel.run(f"%%bg --system 'Say {{topic}}: f(\"{{name}}\")' --name asked\nExplain {{topic}}:\n\n{pasted}")
@@ -320,18 +318,18 @@ def test_pasted_code_is_left_alone_and_said(kernel: Kernel, provider: ThreadedPr
     assert ran.printed == "Filled in: {topic}, {name}, {count} and 3 more.\n"
 
 
-def test_nothing_is_sent_when_an_expression_is_bad(kernel: Kernel) -> None:
+def test_failing_expression_sends_nothing(kernel: Kernel) -> None:
     before = len(jobs(limit=500))
     assert "cannot be filled in" in kernel.run("%%bg test/hello demo/echo\n{1 / 0 * nothing}").error
     assert len(jobs(limit=500)) == before
 
 
-def test_a_figure_in_a_prompt_is_told_where_it_goes(kernel: Kernel) -> None:
+def test_error_for_figure_in_prompt_names_image_option(kernel: Kernel) -> None:
     kernel.run("class Figure:\n    def savefig(self, *a, **k): pass\nfigure = Figure()")
     assert "{figure} on line 2 of the cell is an image: use --image figure." in kernel.run("%%bg\n{figure}").error
 
 
-def test_several_models_stand_side_by_side(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_several_models_are_shown_side_by_side(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["other"] = answer("Another")
     ran = kernel.run("%%bg test/hello test/other test/hello --name both\nSay hello.")
     (shown,) = [data[JOBS_MIME]["jobs"] for data in ran.bundles]
@@ -348,7 +346,7 @@ def test_several_models_stand_side_by_side(kernel: Kernel, provider: ThreadedPro
     assert kernel.run("%bg cancel both").printed.count(": Done.") == 3
 
 
-def test_one_refused_model_does_not_lose_the_others(kernel: Kernel) -> None:
+def test_refused_model_does_not_affect_others(kernel: Kernel) -> None:
     ran = kernel.run("%%bg test/hello no-slash --name some\nSay hello.")
     assert [each["model"] for data in ran.bundles for each in data[JOBS_MIME]["jobs"]] == ["test/hello"]
     assert ran.error.startswith("no-slash: ")

@@ -1,4 +1,4 @@
-"""The same question for every row of a table: real kernels and scripts, a real server, a scripted provider."""
+"""Batches from tables: real kernels and scripts, a real server, a scripted provider."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LABEL = {
 
 @pytest.fixture
 def model(provider: ThreadedProvider) -> Iterator[str]:
-    """A model of this test's own, that says what it was asked."""
+    """A model of this test's own that repeats its prompt."""
     name = f"m{secrets.token_hex(4)}"
     provider.scripts[name] = lambda request: answer(f"Said: {request.prompt}", usage=(5, 4))
     yield f"test/{name}"
@@ -53,7 +53,7 @@ def script(provider: ThreadedProvider, model: str, reply: Any) -> None:
 # In a notebook
 
 
-def test_a_cell_shows_its_batch_once_and_again_picks_it_up(
+def test_repeated_cell_shows_same_batch(
     server: Jupyter, kernel: Kernel, provider: ThreadedProvider, model: str
 ) -> None:
     cell = f"""
@@ -90,7 +90,9 @@ def batch_id(bundle: dict[str, Any]) -> str:
     return str(bundle[BATCH_MIME]["id"])
 
 
-def test_an_interrupt_leaves_it_alone(server: Jupyter, kernel: Kernel, provider: ThreadedProvider, model: str) -> None:
+def test_interrupt_does_not_cancel_batch(
+    server: Jupyter, kernel: Kernel, provider: ThreadedProvider, model: str
+) -> None:
     script(provider, model, answer("It is done.", hold_after=1))
     ran = kernel.run(f"from jupyter_bgstream.client.batch import map\nb = map(['x', 'y'], '{{row}}', model={model!r})")
     provider.held(2)
@@ -105,13 +107,13 @@ def test_an_interrupt_leaves_it_alone(server: Jupyter, kernel: Kernel, provider:
     assert ran.reply["status"] == "ok"
 
 
-def test_it_has_a_widget(kernel: Kernel, model: str) -> None:
+def test_batch_has_widget(kernel: Kernel, model: str) -> None:
     ran = kernel.run(f"from jupyter_bgstream.client.batch import map\nmap(['x'], '{{row}}', model={model!r}).view()")
     assert ran.reply["status"] == "ok", ran.error
     assert any("application/vnd.jupyter.widget-view+json" in bundle for bundle in ran.bundles)
 
 
-def test_where_no_page_asks_the_server_the_kernel_keeps_the_display_up_to_date(
+def test_kernel_without_jupyter_server_updates_batch_display(
     server: Jupyter, provider: ThreadedProvider, model: str
 ) -> None:
     script(provider, model, answer("It is done.", hold_after=1))
@@ -138,7 +140,7 @@ def test_where_no_page_asks_the_server_the_kernel_keeps_the_display_up_to_date(
 
 @pytest.mark.usefixtures("script")
 class TestScript:
-    def test_what_was_asked_afresh_is_what_is_picked_up(
+    def test_fresh_batch_is_used_by_later_calls(
         self, provider: ThreadedProvider, model: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         def ask(**how: Any) -> batches.Batch:
@@ -151,7 +153,7 @@ class TestScript:
         assert ask(params={"temperature": 0}).id not in (first.id, third.id)
         assert len(prompts(provider, model)) == 6
 
-    def test_of_what_was_asked_afresh_the_first_may_be_gone(
+    def test_fresh_batch_is_used_after_first_one_was_deleted(
         self, server: Jupyter, provider: ThreadedProvider, model: str
     ) -> None:
         def ask(**how: Any) -> batches.Batch:
@@ -170,13 +172,13 @@ class TestScript:
         assert ask().id == third.id
         assert len(prompts(provider, model)) == 6
 
-    def test_a_handle_travels_with_its_table(self, model: str) -> None:
+    def test_pickled_batch_keeps_table(self, model: str) -> None:
         batch = batches.map(["x", "y"], "{row}", model=model, schema={"type": "object"}).wait()
         copy = pickle.loads(pickle.dumps(batch))
         assert copy.to_frame() == batch.to_frame()
         assert copy.to_frame()[0]["status"] == "invalid"
 
-    def test_only_so_many_at_a_time_and_the_frame_is_partial_meanwhile(
+    def test_max_concurrency_limits_running_rows_and_frame_is_partial(
         self, provider: ThreadedProvider, model: str
     ) -> None:
         script(provider, model, lambda request: answer(["So ", request.prompt], hold_after=1))
@@ -197,7 +199,7 @@ class TestScript:
         with pytest.raises(IndexError):
             batch[5]
 
-    def test_more_may_run_when_the_cell_says_so_later(self, provider: ThreadedProvider, model: str) -> None:
+    def test_max_concurrency_can_be_raised_by_repeated_call(self, provider: ThreadedProvider, model: str) -> None:
         script(provider, model, answer("It is done.", hold_after=1))
         first = batches.map(list("abc"), "{row}", model=model, max_concurrency=1)
         provider.held(1)
@@ -208,7 +210,7 @@ class TestScript:
         provider.release(2)
         assert second.wait().status == "completed"
 
-    def test_values_of_a_schema_are_columns_and_what_breaks_it_is_beside_its_row(
+    def test_schema_values_become_columns_and_errors_stay_with_rows(
         self, provider: ThreadedProvider, model: str
     ) -> None:
         replies = {"0": '{"label": "a", "n": 1}', "1": '{"label": "c"}', "2": "no", "3": '{"label": "b"}'}
@@ -236,7 +238,7 @@ class TestScript:
         (request,) = provider.asked(model.partition("/")[2], "0")
         assert request.json["response_format"]["json_schema"]["schema"]["required"] == ["label"]
 
-        # Those without a valid answer alone are asked again.
+        # Only rows without a valid answer are retried.
         script(provider, model, answer('{"label": "b", "n": 2}'))
         assert batch.retry() is batch
         assert batch.wait().errors == {}
@@ -249,13 +251,13 @@ class TestScript:
         found = batches.batch(batch.id).to_frame()
         assert found[2] == {"row": 2, "label": "b", "n": 2, "status": "completed", "error": None}
 
-    def test_a_row_that_fails_in_passing_is_tried_again_by_itself(self, provider: ThreadedProvider, model: str) -> None:
+    def test_row_with_transient_failure_is_retried(self, provider: ThreadedProvider, model: str) -> None:
         busy = refusal(429, {"error": {"message": "Busy."}})
         script(provider, model, in_turn(busy, answer("It is done.")))
         batch = batches.map(["x"], "{row}", model=model).wait()
         assert [row.text for row in batch] == ["It is done."]
 
-    def test_a_cancelled_batch_says_so_when_it_is_picked_up(
+    def test_repeated_call_reports_rows_of_cancelled_batch(
         self, provider: ThreadedProvider, model: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         script(provider, model, answer("It is done.", hold_after=1))
@@ -268,7 +270,7 @@ class TestScript:
         script(provider, model, answer("It is done."))
         assert batch.retry().wait().counts["completed"] == 2
 
-    def test_rows_that_were_deleted_are_said_to_be(self, server: Jupyter, model: str) -> None:
+    def test_deleted_rows_are_reported(self, server: Jupyter, model: str) -> None:
         batch = batches.map(["x", "y"], "{row}", model=model).wait()
         with server.client() as client:
             client.delete(f"jobs/{batch.job(0).id}").raise_for_status()
@@ -280,7 +282,7 @@ class TestScript:
         with pytest.raises(NotFoundError, match="no batch"):
             batches.batch("map-never")
 
-    def test_a_submit_that_was_cut_off_is_finished_by_the_same_cell(
+    def test_repeated_call_completes_partial_submission(
         self, server: Jupyter, provider: ThreadedProvider, model: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         words = ["x", "y", "z"]
@@ -298,7 +300,7 @@ class TestScript:
         assert [row.text for row in batch] == ["Said: x", "Said: y", "Said: z"]
         assert prompts(provider, model) == words
 
-    def test_rows_that_were_never_submitted_are_not_said_to_be_deleted(self, server: Jupyter, model: str) -> None:
+    def test_unsubmitted_rows_of_cancelled_batch_are_cancelled(self, server: Jupyter, model: str) -> None:
         sent_id = content_id(model, {}, [{"prompt": word} for word in "xy"])
         with server.client() as client:
             jobs = [{"id": f"{sent_id}-r0", "model": model, "prompt": "x"}]
@@ -308,7 +310,7 @@ class TestScript:
         assert never["status"] == "cancelled"
         assert "cancelled before this row" in never["error"]
 
-    def test_any_announced_batch_is_a_batch(self, server: Jupyter, model: str) -> None:
+    def test_batch_submitted_over_rest_has_handle(self, server: Jupyter, model: str) -> None:
         sent_id = secrets.token_hex(8)
         jobs = [{"id": f"{sent_id}-{word}", "model": model, "prompt": word} for word in ("x", "y")]
         with server.client() as client:
@@ -317,9 +319,7 @@ class TestScript:
         assert sorted(row["answer"] for row in batch.to_frame()) == ["Said: x", "Said: y"]
         assert repr(batch) == f"<Batch {sent_id} Batch {sent_id}: 2 of 2 answered>"
 
-    def test_nothing_is_sent_if_anything_is_wrong(
-        self, server: Jupyter, provider: ThreadedProvider, model: str
-    ) -> None:
+    def test_invalid_argument_sends_nothing(self, server: Jupyter, provider: ThreadedProvider, model: str) -> None:
         with server.client() as client:
             before = client.get("status").json()["counts"]
             for how, words in (
@@ -338,7 +338,7 @@ class TestScript:
             assert client.get("status").json()["counts"] == before
         assert prompts(provider, model) == []
 
-    def test_a_dry_run_asks_nothing(self, provider: ThreadedProvider, model: str) -> None:
+    def test_dry_run_estimates_cost_and_sends_nothing(self, provider: ThreadedProvider, model: str) -> None:
         table = [{"t": "word " * 100} for _ in range(10)]
         estimate = batches.map(
             table, "Classify: {t}", model="openai/gpt-4o-mini", params={"max_tokens": 100}, dry_run=True
@@ -354,7 +354,7 @@ class TestScript:
         assert (estimate.answered, estimate.input_tokens, estimate.usd) == (4, 0, None)
         assert len(prompts(provider, model)) == 4
 
-    def test_the_default_model_is_named_before_it_is_hashed(self, server: Jupyter) -> None:
+    def test_default_and_explicit_model_give_same_batch(self, server: Jupyter) -> None:
         batch = batches.map(["hello"], "{row}").wait()
         assert batches.map(["hello"], "{row}", model="test/hello").id == batch.id
 
@@ -363,7 +363,7 @@ class TestScript:
 
 
 class Refusing:
-    """A server whose queue is full now and then, until somebody lets it have room."""
+    """A server whose queue is full at the given calls, and after the first one unless there is room."""
 
     def __init__(self, *refusals: int, room: bool = True) -> None:
         self.bodies: list[dict[str, Any]] = []
@@ -396,7 +396,7 @@ class Refusing:
         return msgspec.convert(form | ({"ended_at": 2.0} if sent == 1200 else {}), BatchInfo)
 
 
-async def test_rows_are_sent_in_pieces_that_the_server_takes() -> None:
+async def test_rows_are_uploaded_within_server_limits() -> None:
     requests = [{"prompt": f"row {n}"} for n in range(2 * JOBS + 200)]
     requests[3] = {"prompt": "x" * 9_000_000}
     api = Refusing(3)
@@ -409,7 +409,7 @@ async def test_rows_are_sent_in_pieces_that_the_server_takes() -> None:
     assert sending.stalled.is_set()
 
 
-def test_the_rest_of_a_table_is_sent_as_there_is_room(
+def test_remaining_rows_are_uploaded_when_queue_has_room(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = Refusing(room=False)
@@ -425,14 +425,14 @@ def test_the_rest_of_a_table_is_sent_as_there_is_room(
         background.close()
 
 
-async def test_a_queue_that_is_full_at_once_is_an_error() -> None:
+async def test_queue_full_at_first_upload_raises() -> None:
     sending = Upload(bodies({"id": "g", "total": 1}, {}, [{"prompt": "x"}]))
     with pytest.raises(QueueFullError):
         await asyncio.wait_for(sending.run(Refusing(1)), 10)  # type: ignore[arg-type]
     assert sending.begun.is_set()
 
 
-def test_two_kernels_at_once_make_one_batch(server: Jupyter, provider: ThreadedProvider, model: str) -> None:
+def test_two_kernels_at_once_create_one_batch(server: Jupyter, provider: ThreadedProvider, model: str) -> None:
     cell = f"from jupyter_bgstream.client.batch import map\nb = map(range(40), '{{row}}', model={model!r})\nb.wait()"
     with closing(Kernel(server)) as one, closing(Kernel(server)) as other:
         sent = [(kernel, kernel.send(cell)) for kernel in (one, other)]
@@ -442,7 +442,7 @@ def test_two_kernels_at_once_make_one_batch(server: Jupyter, provider: ThreadedP
 
 
 @pytest.mark.parametrize(("retry_policy", "requests"), [({}, 3), ({"retry_policy": "always"}, 6)])
-def test_a_row_whose_answer_broke_off_is_paid_for_once(
+def test_truncated_row_is_retried_only_with_always_policy(
     script: None, provider: ThreadedProvider, model: str, retry_policy: dict[str, str], requests: int
 ) -> None:
     seen: set[str] = set()
@@ -461,7 +461,7 @@ def test_a_row_whose_answer_broke_off_is_paid_for_once(
 
 
 @pytest.mark.parametrize("words", ["", "\n\n"])
-def test_a_row_without_a_text_is_marked(script: None, provider: ThreadedProvider, model: str, words: str) -> None:
+def test_row_without_text_is_marked(script: None, provider: ThreadedProvider, model: str, words: str) -> None:
     provider.scripts[model.partition("/")[2]] = answer(words, reasoning="So it is 42.")
     (row,) = batches.map(["x"], "{row}", model=model).wait().to_frame()
     assert (row["status"], row["answer"]) == ("completed", words)

@@ -1,4 +1,4 @@
-"""What goes into a notebook file does nothing there, whatever the model wrote and whoever reads it."""
+"""Markdown that is saved in a notebook file is harmless in every reader."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cases(name: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("case", cases("escape.json"))
-def test_golden(case: dict[str, str]) -> None:
+def test_escaped_markdown_equals_golden_case(case: dict[str, str]) -> None:
     assert escape_html(case["markdown"]) == case["escaped"]
     assert escape_html(case["escaped"]) == case["escaped"]
 
@@ -34,13 +34,13 @@ def test_golden(case: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("case", cases("attacks.json"))
 @pytest.mark.parametrize("reader", READERS)
-def test_no_attack_comes_out_of_a_reader(reader: str, case: dict[str, str]) -> None:
+def test_escaped_attack_is_harmless_in_every_reader(reader: str, case: dict[str, str]) -> None:
     html = READERS[reader](escape_html(case["markdown"]))
     assert not harms(html), html
 
 
 @pytest.mark.parametrize("hundred", range(4))
-def test_whatever_is_written_no_reader_makes_more_of_it_than_words(hundred: int) -> None:
+def test_escaped_random_markdown_is_harmless_in_every_reader(hundred: int) -> None:
     for seed in range(100 * hundred, 100 * hundred + 100):
         saved = escape_html(markdown(seed))
         assert escape_html(saved) == saved
@@ -49,7 +49,7 @@ def test_whatever_is_written_no_reader_makes_more_of_it_than_words(hundred: int)
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_the_check_would_see_it(reader: str) -> None:
+def test_check_finds_unescaped_attacks(reader: str) -> None:
     assert harms(READERS[reader]("a <x-bad> b")) == ["<x-bad>"]
     assert harms(READERS[reader]("![a](https://a.example/b.png)"))
     assert sum(bool(harms(READERS[reader](markdown(seed)))) for seed in range(50)) > 20
@@ -74,7 +74,7 @@ def read(reader: str, markdown: str) -> tuple[str, list[str]]:
 
 @pytest.mark.parametrize("name", ORDINARY)
 @pytest.mark.parametrize("reader", READERS)
-def test_what_people_write_reads_the_same(reader: str, name: str) -> None:
+def test_ordinary_markdown_reads_the_same_after_escaping(reader: str, name: str) -> None:
     markdown = ORDINARY[name]
     assert read(reader, escape_html(markdown)) == read(
         reader, TAGS.sub("&lt;", markdown) if "<T>" in markdown else markdown
@@ -89,7 +89,7 @@ def test_what_people_write_reads_the_same(reader: str, name: str) -> None:
         "![](data:image/png;base64,", "https://a$", "](https://a.b 'a", "- [ ] ", "](#(",
     ],
 )  # fmt: skip
-def test_the_time_is_linear(piece: str) -> None:
+def test_escaping_time_is_linear(piece: str) -> None:
     # Quadratic, each of these would take minutes.
     start = time.process_time()
     assert escape_html(piece * (400_000 // len(piece)))

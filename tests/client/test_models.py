@@ -1,4 +1,4 @@
-"""What can be asked, as a table."""
+"""The table of providers and models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORM = ModelsInfo(
 )
 
 
-def test_the_overview_is_short() -> None:
+def test_overview_of_models_is_short() -> None:
     shown = Models(FORM)
     lines = repr(shown).splitlines()
     assert lines[1].split() == ["a", "one,", "two,", "three", "and", "2", "more", "default:", "one"]
@@ -42,7 +42,7 @@ def test_the_overview_is_short() -> None:
     assert "<b>" not in shown.bundle()["text/html"]
 
 
-def test_one_provider_is_shown_whole() -> None:
+def test_single_provider_is_shown_completely() -> None:
     assert [line.split() for line in repr(Models(FORM, "a")).splitlines()[1:3]] == [
         ["a", "one", "default"],
         ["a", "two", "fast"],

@@ -1,4 +1,4 @@
-"""Each notebook runs from top to bottom, as its reader will run it, against the demo's models at a faster pace."""
+"""Each notebook runs from top to bottom against the demo's models at a faster pace."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ each = pytest.mark.parametrize("path", notebooks(), ids=[path.stem for path in n
 
 
 @each
-def test_it_is_a_clean_notebook(path: Path) -> None:
+def test_notebook_is_valid_and_has_no_outputs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
@@ -121,7 +121,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
 
 
 @each
-def test_every_cell_does_what_the_text_says(path: Path, demo: Jupyter) -> None:
+def test_cells_of_notebook_give_expected_output(path: Path, demo: Jupyter) -> None:
     with closing(Kernel(demo)) as kernel, demo.client() as client:
         ran: dict[str, Ran] = {}
         for cell in nbformat.read(path, as_version=4).cells:

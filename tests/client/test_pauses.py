@@ -1,4 +1,4 @@
-"""A batch whose rows fail alike: nothing waits for ever, and the handle says why and how to go on."""
+"""A paused batch: every wait ends, and the handle has the reason and names how to continue."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def mend(provider: ThreadedProvider, model: str) -> None:
 
 @pytest.mark.usefixtures("script")
 class TestScript:
-    def test_wait_says_why_and_how_to_go_on(self, provider: ThreadedProvider, model: str) -> None:
+    def test_wait_raises_reason_and_names_how_to_continue(self, provider: ThreadedProvider, model: str) -> None:
         batch = mapped(model)
         for _ in range(2):
             with pytest.raises(bg.BatchPausedError) as raised:
@@ -58,7 +58,7 @@ class TestScript:
         assert len(provider.asked(model.partition("/")[2])) == AT_FIRST
         batch.cancel()
 
-    def test_it_goes_on_with_what_is_left_and_retry_asks_the_rest(self, provider: ThreadedProvider, model: str) -> None:
+    def test_resume_runs_queued_rows_and_retry_runs_failed_rows(self, provider: ThreadedProvider, model: str) -> None:
         batch = mapped(model)
         with pytest.raises(bg.BatchPausedError):
             batch.wait(60)
@@ -69,14 +69,14 @@ class TestScript:
         assert batch.resume().retry().wait(20).status == "completed"
         assert len(provider.asked(model.partition("/")[2])) == ROWS + AT_FIRST
 
-    def test_retry_lets_it_go_on_as_well(self, provider: ThreadedProvider, model: str) -> None:
+    def test_retry_also_resumes_batch(self, provider: ThreadedProvider, model: str) -> None:
         batch = mapped(model)
         with pytest.raises(bg.BatchPausedError):
             batch.wait(60)
         mend(provider, model)
         assert batch.retry().wait(20).status == "completed"
 
-    def test_one_that_somebody_else_let_go_on_is_waited_for(
+    def test_wait_continues_after_batch_is_resumed_elsewhere(
         self, server: Jupyter, provider: ThreadedProvider, model: str
     ) -> None:
         batch = mapped(model)
@@ -87,7 +87,7 @@ class TestScript:
             client.post(f"batches/{batch.id}/resume").raise_for_status()
         assert batch.wait(60).counts["completed"] == ROWS - AT_FIRST
 
-    def test_rows_and_await_do_not_hang_either(self, provider: ThreadedProvider, model: str) -> None:
+    def test_iteration_and_await_raise_for_paused_batch(self, provider: ThreadedProvider, model: str) -> None:
         batch = mapped(model)
         rows = iter(batch)
         assert [next(rows).status for _ in range(AT_FIRST)] == ["failed"] * AT_FIRST
@@ -102,7 +102,7 @@ class TestScript:
         batch.cancel()
         assert len(list(batch)) == ROWS
 
-    def test_the_cell_that_is_run_again_says_that_it_is_paused(
+    def test_repeated_call_reports_paused_batch(
         self, provider: ThreadedProvider, model: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         batch = mapped(model)
@@ -116,9 +116,7 @@ class TestScript:
         batch.cancel()
 
 
-def test_a_notebook_that_nobody_watches_fails_with_the_reason(
-    kernel: Kernel, provider: ThreadedProvider, model: str
-) -> None:
+def test_unattended_notebook_fails_with_reason_of_pause(kernel: Kernel, provider: ThreadedProvider, model: str) -> None:
     ran = kernel.run(f"import jupyter_bgstream as bg\nb = bg.map(range(30), '{{row}}', model={model!r})\nb.wait()")
     assert "BatchPausedError" in ran.error
     assert "revoked" in ran.error

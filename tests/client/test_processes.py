@@ -1,4 +1,4 @@
-"""The client in processes of every kind: what they import, how they fork, how they end."""
+"""The client in processes of every kind: imports, forks and exits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run(server: Jupyter) -> Run:
-    """Run Python in a process that knows the server, every warning being an error."""
+    """Run Python in a process that knows the server, with every warning as an error."""
 
     def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -47,7 +47,7 @@ def run(server: Jupyter) -> Run:
     return run
 
 
-def test_the_exported_names_are_true() -> None:
+def test_exported_names_exist_and_are_documented() -> None:
     public = set(jupyter_bgstream.client.__all__)
     assert len(public) == len(jupyter_bgstream.client.__all__)
     for name in public:
@@ -62,14 +62,14 @@ def test_the_exported_names_are_true() -> None:
     assert documented == public
 
 
-def test_importing_the_client_imports_nothing_heavy(run: Run) -> None:
+def test_client_import_loads_no_heavy_module(run: Run) -> None:
     done = run("-c", "import sys, jupyter_bgstream.client; print(*sys.modules)")
     loaded = done.stdout.split()
     assert "jupyter_bgstream.client" in loaded
     assert [module for module in HEAVY if module in loaded] == []
 
 
-def test_a_script_may_end_while_its_job_goes_on(run: Run, provider: ThreadedProvider) -> None:
+def test_script_can_end_while_its_job_runs(run: Run, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     done = run(
         "-c",
@@ -88,7 +88,7 @@ def test_a_script_may_end_while_its_job_goes_on(run: Run, provider: ThreadedProv
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_parent_and_forked_child_both_go_on(run: Run) -> None:
+def test_parent_and_forked_child_can_both_submit(run: Run) -> None:
     done = run(
         "-c",
         "import multiprocessing, warnings\n"
@@ -118,7 +118,7 @@ def ipython(run: Run, *cells: str, **env: str) -> subprocess.CompletedProcess[st
     return run("-W", "default", "-c", code, **env)
 
 
-def test_a_plain_ipython_needs_no_kernel(run: Run) -> None:
+def test_magics_work_in_ipython_without_kernel(run: Run) -> None:
     done = ipython(run, "%%bg --name asked\nSay hello.", "print(asked.result())", "%bg")
     queued, where, said, *table = done.stdout.splitlines()
     assert re.fullmatch(r"Queued… \(job [0-9a-f]{20}\)", queued)
@@ -127,7 +127,7 @@ def test_a_plain_ipython_needs_no_kernel(run: Run) -> None:
     assert table[0].split()[:2] == ["id", "status"]
 
 
-def test_without_a_server_it_is_said_in_one_sentence(run: Run, server: Jupyter) -> None:
+def test_missing_server_is_one_sentence_error(run: Run, server: Jupyter) -> None:
     gone = str(server.home / "nowhere")
     done = ipython(run, "%%bg\nx", "%bg", JUPYTER_RUNTIME_DIR=gone, JUPYTER_BGSTREAM_RUNTIME=f"{gone}/bgstream-x.json")
     assert "Traceback" not in done.stdout + done.stderr

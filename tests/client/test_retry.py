@@ -1,4 +1,4 @@
-"""Jobs that wait for another try, and jobs that a user asks again."""
+"""Jobs that wait for their next attempt, and jobs that a user retries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jupyter_bgstream.testing.scripts import Script, refusal
 
 
 @pytest.mark.usefixtures("script")
-def test_an_ended_job_is_asked_again_once(provider: ThreadedProvider) -> None:
+def test_ended_job_is_retried_once(provider: ThreadedProvider) -> None:
     provider.scripts["flaky"] = answer("one two").first(1, Cut())
     asked = submit("x", model="test/flaky", title="The question").wait()
     assert (asked.status, asked.retry_of, asked.retried_by) == ("failed", None, None)
@@ -33,7 +33,7 @@ def test_an_ended_job_is_asked_again_once(provider: ThreadedProvider) -> None:
 
 
 @pytest.mark.usefixtures("script")
-def test_one_that_goes_on_is_not_asked_again(provider: ThreadedProvider) -> None:
+def test_running_job_cannot_be_retried(provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer("one two", hold_after=1)
     asked = submit("x", model="test/held")
     with pytest.raises(ConflictError, match="only one that has ended can be retried") as refused:
@@ -43,7 +43,7 @@ def test_one_that_goes_on_is_not_asked_again(provider: ThreadedProvider) -> None
 
 
 @pytest.mark.usefixtures("script")
-def test_who_waits_or_reads_goes_on_over_a_try_that_was_put_off(provider: ThreadedProvider) -> None:
+def test_readers_continue_across_delayed_attempt(provider: ThreadedProvider) -> None:
     tries: list[Request] = []
 
     def script(request: Request) -> Script:
@@ -58,7 +58,7 @@ def test_who_waits_or_reads_goes_on_over_a_try_that_was_put_off(provider: Thread
 
 
 @pytest.mark.usefixtures("script")
-def test_never_means_never(provider: ThreadedProvider) -> None:
+def test_retry_policy_never_makes_one_attempt(provider: ThreadedProvider) -> None:
     provider.scripts["busy"] = refusal(503, {"error": {"message": "Overloaded."}})
     before = len(provider.requests)
     assert submit("x", model="test/busy", retry_policy="never").wait().status == "failed"
@@ -71,7 +71,7 @@ WHY = "The provider limits how much may be asked."
 
 
 class Put:
-    """A server whose one job waits for its second try."""
+    """A server whose one job waits for its second attempt."""
 
     async def log(self, job_id: str, after: str, *, wait: bool) -> LogPage:
         events = [
@@ -104,7 +104,7 @@ def waiting() -> Iterator[Job]:
     background.close()
 
 
-def test_one_that_waits_says_why_and_until_when(waiting: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_job_shows_reason_and_time(waiting: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: NOW)
     shown = "<Job put-off-1 test/hello waiting 10 min 00 s: rate_limited>"
     assert repr(waiting) == shown
@@ -117,6 +117,6 @@ def test_one_that_waits_says_why_and_until_when(waiting: Job, monkeypatch: pytes
         assert bundle["text/plain"] == f"Waiting, next try at {at}: {WHY} (job put-off-1)"
 
 
-def test_the_table_says_how_long_it_waits() -> None:
+def test_table_shows_remaining_delay_of_waiting_job() -> None:
     assert "Waiting 3 min 00 s" in table([FORM], UNTIL - 180)["text/plain"]
     assert " Waiting " in table([FORM], UNTIL + 1)["text/plain"]

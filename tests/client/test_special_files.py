@@ -1,4 +1,4 @@
-"""Paths of devices, pipes and links: each is read in bounded memory and time, or refused in a sentence."""
+"""Paths of devices, pipes and links: each is read in bounded memory and time, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def test_link_to_file_is_read(tmp_path: Path) -> None:
     assert (file.name, file.media_type, file.data) == ("link.csv", "text/csv", b"a,b\n")
 
 
-def test_no_more_than_the_limit_is_read(tmp_path: Path) -> None:
+def test_read_stops_one_byte_after_limit(tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_bytes(b"x" * 1000)  # a log may grow after its size was read
     assert len(read_file(str(tmp_path / "log.txt"), 10)) == 11
 
 
-def test_large_image_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+def test_too_large_image_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "large.png").open("wb") as large:
         large.write(b"\x89PNG\r\n\x1a\n")
         large.truncate(MAX_IMAGE_BYTES + 1)
@@ -91,7 +91,7 @@ for make in (File, image_part):
 """
 
 
-def test_sparse_file_of_a_terabyte_costs_no_memory(tmp_path: Path) -> None:
+def test_sparse_terabyte_file_is_refused_in_bounded_memory(tmp_path: Path) -> None:
     with (tmp_path / "huge.txt").open("wb") as huge:
         huge.truncate(2**40)
     command = [sys.executable, "-c", LIMITED.format(memory=MEMORY), str(tmp_path / "huge.txt")]
@@ -104,7 +104,7 @@ def test_sparse_file_of_a_terabyte_costs_no_memory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/dev/zero", "pipe"])
 @pytest.mark.timeout(60)
-def test_magic_refuses_special_file_in_a_sentence(kernel: Kernel, special: Path, path: str) -> None:
+def test_magic_refuses_special_file_with_reason(kernel: Kernel, special: Path, path: str) -> None:
     ran = kernel.run(f"%%bg --file {special / path}\nx")
     assert ran.reply["status"] == "error"
     assert ": Not a regular file." in ran.error

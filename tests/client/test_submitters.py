@@ -1,4 +1,4 @@
-"""Who submitted a job, for people at a kernel: tables, handles, filters, costs."""
+"""The submitter of a job in a kernel: tables, handles, filters, costs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def form(**fields: str | None) -> JobInfo:
     return JobInfo(id="0123456789", status="queued", model="a/b", title="Why?", cursor="", created_at=1.0, **fields)
 
 
-def test_kernel_sees_who_submitted_and_names_nobody_itself(people: Jupyter, kernel: Kernel) -> None:
+def test_kernel_sees_submitters_and_submits_without_name(people: Jupyter, kernel: Kernel) -> None:
     job = ask(people, "ada", "POST", "jobs", json={"prompt": "Of ada", "thread": "shared"})["id"]
     until_ended(people, job)
     kernel.run("%%bg --thread shared --name own\nOf a kernel")
@@ -65,7 +65,7 @@ def test_kernel_sees_who_submitted_and_names_nobody_itself(people: Jupyter, kern
     assert again == "None"
 
 
-def test_table_names_submitters_only_where_there_are_any() -> None:
+def test_table_has_submitter_column_only_if_any_is_known() -> None:
     assert " by " not in table([form(), form(submitted_by=None)], 2.0)["text/plain"]
     shown = table([form(), form(submitted_by=HOSTILE), form(submitted_by="x" * 200)], 2.0)
     heading, nobody, hostile, long = shown["text/plain"].splitlines()
@@ -78,20 +78,20 @@ def test_table_names_submitters_only_where_there_are_any() -> None:
 
 
 @pytest.mark.parametrize("case", [each for each in GOLDEN if each["viewer"] is None], ids=lambda case: case["name"])
-def test_table_names_submitters_as_the_page_does(case: dict[str, Any]) -> None:
-    """A kernel has no name of its own."""
+def test_submitter_column_follows_same_rule_as_page(case: dict[str, Any]) -> None:
+    """Use only the cases without a viewer, because a kernel has no name of its own."""
     shown = table([form(submitted_by=name) for name in case["submitted_by"]], 2.0)["text/plain"]
     assert (" by " in shown.splitlines()[0]) == case["named"]
 
 
-def test_details_name_submitter_as_text() -> None:
+def test_details_show_submitter_as_text() -> None:
     job = JobDetail(id="j", status="queued", model="a/b", title="", cursor="", created_at=1.0, submitted_by=HOSTILE)
     shown = details(job, 2.0)
     assert f"submitted by  {HOSTILE}" in shown["text/plain"]
     assert "<img" not in shown["text/html"]
 
 
-def test_details_have_the_beginning_of_long_messages() -> None:
+def test_details_shorten_long_messages() -> None:
     job = JobDetail(id="j", status="queued", model="a/b", title="", cursor="", created_at=1.0)
     long = [{"role": "system", "content": "s" * 6000}, {"role": "user", "content": "Why?"}]
     shown = details(msgspec.structs.replace(job, messages=long), 2.0)
@@ -104,6 +104,6 @@ def test_details_have_the_beginning_of_long_messages() -> None:
         assert len(text) < 30_000
 
 
-def test_costs_of_nobody_have_words() -> None:
+def test_costs_without_submitter_are_labelled() -> None:
     spent = CostRow(key=None, jobs=1, input_tokens=1, output_tokens=1, usd=0.5, estimated=False)
     assert repr(Costs([spent], "submitted_by")).splitlines()[1].split()[:2] == ["(no", "name)"]

@@ -1,4 +1,4 @@
-"""What others write does nothing to the terminal that shows it."""
+"""Untrusted text has no effect on the terminal that shows it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def terminal(server: Jupyter, provider: ThreadedProvider) -> Iterator[Terminal]:
 
 @pytest.fixture(scope="module", autouse=True)
 def spiteful(server: Jupyter, provider: ThreadedProvider) -> None:
-    """A job whose title, thread and tags are spiteful too; nobody typed them here."""
+    """Submit a job whose title, thread and tags are spiteful too, from outside the terminal."""
     provider.scripts["spite"] = answer(f"So {SPITE} it is.", usage=(3, 2))
     with server.client() as client:
         fields = {"title": f"T {SPITE}\nline", "thread": f"t {SPITE}", "tags": ["spiteful", SPITE], "prompt": SPITE}
@@ -45,7 +45,7 @@ def spiteful(server: Jupyter, provider: ThreadedProvider) -> None:
 
 
 def shown(terminal: Terminal) -> str:
-    """What the terminal got until the next prompt."""
+    """Return the output of the terminal up to the next prompt."""
     text = terminal.expect("\nIn [")
     assert not OBEYED.search(text), ascii(text)
     return text
@@ -70,26 +70,26 @@ def shown(terminal: Terminal) -> str:
         "bg.thread(job.thread + '?').fork('x')",
     ],
 )
-def test_python_and_line_magics(terminal: Terminal, line: str) -> None:
+def test_output_of_python_and_line_magics_is_escaped(terminal: Terminal, line: str) -> None:
     terminal.type(f"{line}\n")
     text = shown(terminal)
     if line not in ("bg.models()", "job.wait()") and "encode" not in line:
         assert "\\x1b]52;c;" in text, text
 
 
-def test_answer_and_error_that_are_printed_as_they_come(terminal: Terminal) -> None:
+def test_streamed_answer_and_error_are_escaped(terminal: Terminal) -> None:
     ask(terminal, "%%bg test/spite --wait")
     assert f"So {SHOWN} it is." in shown(terminal).replace("\n", "")
     ask(terminal, "%%bg test/refused --wait")
     assert f"No {SHOWN}".partition("\\x0d")[0] in shown(terminal)
 
 
-def test_text_of_the_answer_is_exact() -> None:
+def test_text_of_handle_is_not_escaped() -> None:
     assert submit("x", model="test/spite").result() == f"So {SPITE} it is."
     assert SPITE in jobs(limit=1)[0].text
 
 
-def test_log_of_the_server(server: Jupyter) -> None:
+def test_server_log_has_no_control_characters(server: Jupyter) -> None:
     with server.client() as client:
         source = {"kernel": SPITE, "cell": SPITE}
         client.post("jobs", json={"model": "test/spite", "prompt": "x", "source": source})

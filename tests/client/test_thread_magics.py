@@ -10,7 +10,7 @@ from jupyter_bgstream.testing import ThreadedProvider
 pytestmark = pytest.mark.usefixtures("script")
 
 
-def test_conversations_are_listed_shown_forked_renamed_and_deleted(kernel: Kernel, provider: ThreadedProvider) -> None:
+def test_threads_magic_lists_shows_forks_renames_and_deletes(kernel: Kernel, provider: ThreadedProvider) -> None:
     for number, prompt in enumerate(("My name is Ada.", "Who am I?")):
         kernel.run(f"%%bg --thread names --name said{number}\n{prompt}")
         kernel.run(f"said{number}.wait()")

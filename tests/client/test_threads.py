@@ -1,4 +1,4 @@
-"""Threads from a notebook and from a script: another kernel goes on, jobs run in order, names change hands."""
+"""Threads from a notebook and from a script: continued in another kernel, run in order, forked, renamed, deleted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FORM = ThreadInfo(
 
 
 def sent(provider: ThreadedProvider, model: str) -> list[list[str]]:
-    """What each request to a model had in it, in order."""
+    """Return the contents of the messages of each request to a model, in order."""
     return [
         [message["content"] for message in request.json["messages"]]
         for request in provider.requests
@@ -54,7 +54,7 @@ def parrot(provider: ThreadedProvider, request: pytest.FixtureRequest) -> str:
     return name
 
 
-def test_another_kernel_goes_on_with_a_conversation(
+def test_another_kernel_continues_thread(
     server: Jupyter, kernel: Kernel, provider: ThreadedProvider, parrot: str
 ) -> None:
     kernel.run(f"%%bg test/{parrot} --thread shared --name one\nMy name is Ada.")
@@ -75,7 +75,7 @@ def test_another_kernel_goes_on_with_a_conversation(
     assert sent(provider, parrot)[-1] == ["My name is Ada.", "Aye.", "What is my name?", "Aye.", "And now?"]
 
 
-def test_two_jobs_on_one_thread_run_in_order(script: None, provider: ThreadedProvider) -> None:
+def test_jobs_of_one_thread_run_in_order(script: None, provider: ThreadedProvider) -> None:
     provider.scripts["in-order"] = held()
     talk = thread("in order")
     one = talk.submit("one", model="test/in-order")
@@ -92,7 +92,7 @@ def test_two_jobs_on_one_thread_run_in_order(script: None, provider: ThreadedPro
     assert [job.id for job in talk.jobs] == [one.id, two.id]
 
 
-def test_a_fork_goes_on_alone(script: None, provider: ThreadedProvider, parrot: str) -> None:
+def test_fork_is_independent_of_its_origin(script: None, provider: ThreadedProvider, parrot: str) -> None:
     model = f"test/{parrot}"
     talk = thread("origin")
     one = talk.submit("one", model=model).wait(30)
@@ -116,7 +116,7 @@ def test_a_fork_goes_on_alone(script: None, provider: ThreadedProvider, parrot: 
         late.fork("more", after="no-such-job")
 
 
-def test_a_thread_is_renamed_while_it_is_answered(script: None, provider: ThreadedProvider) -> None:
+def test_thread_can_be_renamed_while_its_job_runs(script: None, provider: ThreadedProvider) -> None:
     provider.scripts["renamed"] = held()
     talk = thread("before")
     one = talk.submit("one", model="test/renamed", id="renamed-job-1")
@@ -132,7 +132,7 @@ def test_a_thread_is_renamed_while_it_is_answered(script: None, provider: Thread
         thread("before").rename("again")
 
 
-def test_a_thread_is_deleted_while_it_is_answered(script: None, provider: ThreadedProvider) -> None:
+def test_thread_can_be_deleted_while_its_job_runs(script: None, provider: ThreadedProvider) -> None:
     provider.scripts["deleted"] = held()
     talk = thread("to be deleted")
     one = talk.submit("one", model="test/deleted")
@@ -152,7 +152,7 @@ def two_servers(tmp_path: Path, provider: ThreadedProvider) -> Iterator[tuple[Ju
         yield one, two
 
 
-def test_two_servers_on_one_database_have_the_same_threads(
+def test_two_servers_on_one_database_share_threads(
     two_servers: tuple[Jupyter, Jupyter], provider: ThreadedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider.scripts["both"] = held()
@@ -182,7 +182,7 @@ def test_two_servers_on_one_database_have_the_same_threads(
     default_background.close()
 
 
-def test_a_list_shows_itself_as_a_table() -> None:
+def test_thread_list_is_displayed_as_table() -> None:
     forms = [FORM, msgspec.structs.replace(FORM, name="<b>", forked_from="trip")]
     shown = Threads(forms, more=True)
     text = repr(shown)
@@ -197,6 +197,6 @@ def test_a_list_shows_itself_as_a_table() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x" * 201, 7, None])
-def test_what_is_no_name_is_refused(name: Any) -> None:
+def test_invalid_thread_name_is_refused(name: Any) -> None:
     with pytest.raises(InvalidRequestError):
         Thread(name)

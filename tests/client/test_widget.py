@@ -1,4 +1,4 @@
-"""Widgets and relayed displays in kernels that no Jupyter server has started: what crosses to the page, and when."""
+"""Widgets and updated displays in kernels that no Jupyter server has started: their messages and the rate of these."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def loose(server: Jupyter) -> Iterator[LooseKernel]:
 
 
 def state(message: Message) -> Message:
-    """What a message changes of a widget's state in the page."""
+    """Return the changes of a widget's state in a message."""
     data = message["content"].get("data", {})
     found = data.get("state", {}) if message["msg_type"] in {"comm_open", "comm_msg"} else {}
     assert isinstance(found, dict)
@@ -108,7 +108,7 @@ def plain(message: Message) -> str:
 
 
 def relayed(messages: list[Message]) -> Answer:
-    """What a page has understood that got these."""
+    """Return the answer that a page builds from these messages."""
     log: Message = {}
     for message in messages:
         log |= {name: value for name, value in state(message).items() if name.startswith("log_")}
@@ -118,7 +118,7 @@ def relayed(messages: list[Message]) -> Answer:
 
 
 def slow(script: Script, seconds: float) -> Script:
-    """The same, but so long after each piece."""
+    """Return the script with a pause after each piece."""
     pairs = ((step, Pause(seconds)) if isinstance(step, Send) else (step,) for step in script.steps)
     return msgspec.structs.replace(script, steps=tuple(chain.from_iterable(pairs)))
 
@@ -129,7 +129,7 @@ def span(messages: list[Message]) -> float:
     return (times[-1] - times[0]).total_seconds()
 
 
-def test_a_widget_is_relayed_while_a_cell_runs(loose: LooseKernel, provider: ThreadedProvider) -> None:
+def test_widget_is_updated_while_cell_runs(loose: LooseKernel, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer(WORDS, hold_after=20)
     running = loose.send(
         "asked = submit('x', model='test/held')\nview = asked.view()\n"
@@ -156,7 +156,7 @@ def test_a_widget_is_relayed_while_a_cell_runs(loose: LooseKernel, provider: Thr
     )
 
 
-def test_what_is_relayed_is_linear_and_its_rate_is_bounded(loose: LooseKernel, provider: ThreadedProvider) -> None:
+def test_relayed_data_is_linear_and_its_rate_is_bounded(loose: LooseKernel, provider: ThreadedProvider) -> None:
     provider.scripts["slow"] = slow(answer(WORDS), 0.025)
     sent = loose.send(
         "view = submit('x', model='test/slow').view()\nwhile view.status != 'completed': time.sleep(0.01)"
@@ -174,14 +174,14 @@ def test_what_is_relayed_is_linear_and_its_rate_is_bounded(loose: LooseKernel, p
     assert len(whole) < len(TEXT) + 500 * len(updates)
 
 
-def test_a_page_with_the_socket_is_relayed_nothing_and_one_without_everything(
-    loose: LooseKernel, provider: ThreadedProvider
-) -> None:
+def test_only_page_without_socket_gets_relayed_log(loose: LooseKernel, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer(WORDS, hold_after=20)
     loose.run("asked = submit('x', model='test/held')\nview = asked.view()\nwhile not view.text: time.sleep(0.01)")
     comm = loose.ask("view.comm.comm_id").strip("'")
     loose.tell(comm, {"type": "live"})
-    assert loose.ask("(asked.text, view._relaying)[1]") == "False"  # who asks the server comes after what was said
+    assert (
+        loose.ask("(asked.text, view._relaying)[1]") == "False"
+    )  # a request to the server is handled after the message before it
     provider.release()
     quiet = loose.until("status", "completed")
     assert "word40" not in json.dumps([state(message) for message in quiet])
@@ -191,7 +191,7 @@ def test_a_page_with_the_socket_is_relayed_nothing_and_one_without_everything(
     assert loose.ask("'log_0' in view.get_state()") == "True"
 
 
-def test_a_closed_widget_reads_no_more_and_the_job_goes_on(loose: LooseKernel, provider: ThreadedProvider) -> None:
+def test_closed_widget_stops_reading_and_job_continues(loose: LooseKernel, provider: ThreadedProvider) -> None:
     provider.scripts["held"] = answer(WORDS, hold_after=20)
     loose.run("asked = submit('x', model='test/held')\nview = asked.view()\nwhile not view.text: time.sleep(0.01)")
     loose.run("view.close()")
@@ -201,7 +201,7 @@ def test_a_closed_widget_reads_no_more_and_the_job_goes_on(loose: LooseKernel, p
     )
 
 
-def test_its_output_has_the_job_for_pages_and_files_that_know_no_widget(loose: LooseKernel) -> None:
+def test_widget_output_has_job_bundle_as_fallback(loose: LooseKernel) -> None:
     (shown,) = loose.run("asked = submit('x', id='widget-bundle')\nasked.wait().view()").bundles
     assert set(shown) == {
         BUNDLE_MIME,
@@ -212,9 +212,7 @@ def test_its_output_has_the_job_for_pages_and_files_that_know_no_widget(loose: L
     assert shown[BUNDLE_MIME]["id"] == "widget-bundle"
 
 
-def test_a_retry_is_what_the_widget_is_about_from_then_on(
-    script: None, provider: ThreadedProvider, called: Any
-) -> None:
+def test_widget_follows_its_retry(script: None, provider: ThreadedProvider, called: Any) -> None:
     provider.scripts["twice"] = answer("first")
     view = submit("x", model="test/twice").view()
     called(view, lambda: view.status == "completed")
@@ -229,9 +227,7 @@ def test_a_retry_is_what_the_widget_is_about_from_then_on(
     later.close()
 
 
-def test_a_retry_that_the_page_has_asked_for_first_is_what_the_widget_is_about(
-    script: None, provider: ThreadedProvider, called: Any
-) -> None:
+def test_widget_follows_retry_that_page_requested(script: None, provider: ThreadedProvider, called: Any) -> None:
     provider.scripts["twice"] = answer("first")
     job = submit("x", model="test/twice")
     view = job.view()
@@ -246,7 +242,7 @@ def test_a_retry_that_the_page_has_asked_for_first_is_what_the_widget_is_about(
     view.close()
 
 
-def test_an_observer_that_fails_is_heard_and_stops_nothing(
+def test_failing_observer_is_reported_and_does_not_stop_updates(
     script: None, provider: ThreadedProvider, called: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     printed: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -266,7 +262,7 @@ def test_an_observer_that_fails_is_heard_and_stops_nothing(
     view.close()
 
 
-def test_a_lost_server_is_said_and_waited_for(
+def test_widget_reports_lost_server_and_waits_for_it(
     relay: Relay,  # noqa: F811
     provider: ThreadedProvider,
     called: Any,
@@ -305,7 +301,7 @@ def called() -> Any:
 SHOW = "asked = submit('x', model='test/{model}')\ndisplay_updates.publish(shell, [asked])\nasked.wait();"
 
 
-def test_a_display_is_brought_up_to_date_while_a_cell_runs(loose: LooseKernel, provider: ThreadedProvider) -> None:
+def test_display_is_updated_while_cell_runs(loose: LooseKernel, provider: ThreadedProvider) -> None:
     provider.scripts["slow"] = slow(answer(WORDS), 0.025)
     sent = loose.send(SHOW.format(model="slow"))
     messages = loose.messages(lambda message: plain(message) == TEXT)
@@ -321,7 +317,7 @@ def test_a_display_is_brought_up_to_date_while_a_cell_runs(loose: LooseKernel, p
     assert all(before in after for before, after in pairwise(texts[1:]) if before.startswith("word"))
 
 
-def test_a_long_text_is_sent_less_often(loose: LooseKernel, provider: ThreadedProvider) -> None:
+def test_long_text_is_sent_less_often(loose: LooseKernel, provider: ThreadedProvider) -> None:
     provider.scripts["long"] = slow(answer(["x" * 10_000] * 30), 0.05)
     loose.send(SHOW.format(model="long"))
     shown = displayed(loose.messages(lambda message: plain(message) == "x" * 300_000))
@@ -330,9 +326,7 @@ def test_a_long_text_is_sent_less_often(loose: LooseKernel, provider: ThreadedPr
     assert sum(sizes[:-1]) < 1_000_000
 
 
-def test_where_a_page_reads_the_log_a_display_is_never_touched_again(
-    kernel: Kernel, provider: ThreadedProvider
-) -> None:
+def test_display_is_not_updated_when_page_reads_log(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["slow"] = slow(answer(WORDS), 0.005)
     ran = kernel.run(
         "from jupyter_bgstream.client import display_updates, submit\nshell = get_ipython()\n"
@@ -378,7 +372,7 @@ def test_batch_widget_has_batch_as_server_sends_it(
     view.close()
 
 
-def test_a_cell_that_is_run_again_and_again_asks_no_more_often(
+def test_many_widgets_of_one_batch_share_requests(
     script: None, server: Jupyter, provider: ThreadedProvider, called: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = Announced(server, provider, "again")

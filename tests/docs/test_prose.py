@@ -36,6 +36,6 @@ def test_cells_of_tables_are_short(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_line_has_one_sentence(page: str) -> None:
+def test_line_has_one_sentence(page: str) -> None:
     found = [line for line in prose(PAGES[page]) if END.search(re.sub(r"\([^()]*\)", "()", line))]
     assert found == []

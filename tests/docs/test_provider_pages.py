@@ -1,4 +1,4 @@
-"""The config lines of the pages on providers: each asks the right path with the right key."""
+"""The config lines of the pages on providers: each requests the right path with the right key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GEMINI = replay([event({"candidates": [{"content": {"parts": [{"text": "one two"
 WITHOUT_END = replay([chunk({"content": "one two"}), event("[DONE]")])
 VERTEX = "/v1/projects/MY_PROJECT/locations/us-central1/publishers/google"
 
-# By page: what is asked, the variable that holds the key, the path, and what the service says.
+# By page: the model, the variable that holds the key, the path, and the response of the service.
 CASES: dict[str, tuple[str, str | None, str, Script]] = {
     "azure": ("entra/my-deployment", None, "/openai/v1/chat/completions", CHAT),
     "bedrock": (
@@ -89,7 +89,7 @@ def providers_of(page: str) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.usefixtures("clouds")
 @pytest.mark.parametrize("page", CASES)
-async def test_the_lines_of_a_page_ask_the_service(page: str) -> None:
+async def test_config_of_page_requests_the_service(page: str) -> None:
     model, variable, path, script = CASES[page]
     providers = providers_of(page)
     async with ScriptedProvider(routes={"POST *": script}) as service:
@@ -114,7 +114,7 @@ async def test_the_lines_of_a_page_ask_the_service(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", CASES)
-def test_the_page_says_what_works_and_is_in_the_index(page: str) -> None:
+def test_page_has_all_sections_and_is_in_index(page: str) -> None:
     words = (PAGES / f"{page}.md").read_text()
     for heading in ("## What to set", "## What it supports", "## Limitations"):
         assert f"\n{heading}\n" in words

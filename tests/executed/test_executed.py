@@ -1,4 +1,4 @@
-"""What is in the file of a notebook that papermill and its like have executed."""
+"""Outputs in the file of a notebook that papermill or nbconvert has executed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROWS = "Rows: 2 of 2 answered"
 WAITED_FOR = [TEXT, SIDE_BY_SIDE, TEXT, SIDE_BY_SIDE, ROWS, TEXT, ROWS, ""]
 
 
-def test_what_was_waited_for_is_in_the_file(place: Place, tmp_path: Path) -> None:
+def test_awaited_answers_are_in_file(place: Place, tmp_path: Path) -> None:
     paths = [notebook(tmp_path / name, [*KINDS.values(), WAIT]) for name in ("papermill.ipynb", "nbconvert.ipynb")]
     ran = place.run(papermill(paths[0]), nbconvert(paths[1]))  # two at once
     assert [status for status, _ in ran] == [0, 0], ran
@@ -44,7 +44,7 @@ def test_what_was_waited_for_is_in_the_file(place: Place, tmp_path: Path) -> Non
         assert events[-1]["type"] == "completed"
 
 
-def test_what_is_made_a_page_at_once(inside: Place, tmp_path: Path) -> None:
+def test_notebook_executed_into_html_has_answer(inside: Place, tmp_path: Path) -> None:
     path = notebook(tmp_path / "x.ipynb", [KINDS["answer"], KINDS["widget"], "asked.wait(), again.wait()"])
     ((status, printed),) = inside.run(html(path))
     assert status == 0, printed
@@ -53,7 +53,7 @@ def test_what_is_made_a_page_at_once(inside: Place, tmp_path: Path) -> None:
     assert FILL not in page
 
 
-def test_what_was_not_waited_for_says_so_and_can_be_filled_in(
+def test_unawaited_answers_have_note_and_can_be_filled_in(
     inside: Place, provider: ThreadedProvider, tmp_path: Path
 ) -> None:
     provider.scripts["held"] = answer("half whole", hold_after=1)
@@ -76,7 +76,7 @@ def test_what_was_not_waited_for_says_so_and_can_be_filled_in(
     assert saved(path) == ["half whole", both, "half whole", both, ROWS, "half whole", ROWS, "4"]
 
 
-# However a cell waits, what another cell shows is in the file.
+# The output of another cell is in the file, in whichever way a cell waits.
 ASK = "%%bg test/slow --name asked\nSay it."
 WAYS = [
     "asked.result();",
@@ -89,7 +89,7 @@ WAYS = [
     "asked.wait()\nraise ValueError('for another reason')",
     "asked.wait()\nraise SystemExit",
 ]
-# What cells show, and what is in the file of it.
+# Cells, and the text of their output in the file.
 OTHERS = {
     "%%bg test/hello --name asked\nIt ends between two cells.": "Hello, world",
     "time.sleep(1)  # no call of this package": "",
@@ -105,7 +105,7 @@ OTHERS = {
 }
 
 
-def test_however_it_was_waited_for(inside: Place, provider: ThreadedProvider, tmp_path: Path) -> None:
+def test_every_way_to_wait_saves_answer(inside: Place, provider: ThreadedProvider, tmp_path: Path) -> None:
     for name in ("mended", "rows"):
         provider.scripts[name] = in_turn(refusal(400, {"error": {"message": "not now"}}), answer(TEXT))
     path = notebook(tmp_path / "x.ipynb", [*(cell for way in WAYS for cell in (ASK, way)), *OTHERS])
@@ -119,7 +119,7 @@ def test_however_it_was_waited_for(inside: Place, provider: ThreadedProvider, tm
     assert (state["id"] != state["newest"], state["status"]) == (True, "completed")
 
 
-def test_a_cell_that_fails_leaves_what_was_answered_before(inside: Place, tmp_path: Path) -> None:
+def test_failing_cell_keeps_earlier_answers(inside: Place, tmp_path: Path) -> None:
     rows = "batch = bg.map(range(50), 'Say {row}.', model='test/refused', title='Rows', fresh=True)"
     path = notebook(tmp_path / "x.ipynb", [ASK, rows, "asked.wait()\nbatch.wait()", "never"])
     ((status, printed),) = inside.run(papermill(path, "--log-output", "--autosave-cell-every", "1"))

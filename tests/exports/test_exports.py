@@ -1,4 +1,4 @@
-"""What was saved of an answer, exported and opened: it runs nothing, and asks nothing of anybody."""
+"""Saved answers that are exported and opened: they run nothing and load nothing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def citing(sources: list[tuple[str, str]]) -> Script:
 
 
 @pytest.mark.parametrize(("to", "template"), TEMPLATES, ids=[template for _, template in TEMPLATES])
-async def test_no_answer_runs_or_loads_anything(
+async def test_exported_answers_run_and_load_nothing(
     exports: Exports, saved: Path, browser: Browser, to: str, template: str
 ) -> None:
     page = exports.exported(saved, to, template)

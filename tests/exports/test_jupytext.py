@@ -31,7 +31,7 @@ CELLS = {
         ("md:myst", ".md", SETTING),
     ],
 )
-def test_every_prompt_comes_back(tmp_path: Path, form: str, suffix: str, config: str) -> None:
+def test_prompts_survive_round_trip_through_text_file(tmp_path: Path, form: str, suffix: str, config: str) -> None:
     (tmp_path / "jupytext.toml").write_text(config)
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = new_notebook(cells=[new_code_cell(text) for text in CELLS.values()], metadata={"kernelspec": kernel})

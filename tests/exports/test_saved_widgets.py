@@ -46,7 +46,9 @@ def executed(exports: Exports, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("template", ["lab", "classic"])
-async def test_states_do_not_touch_the_page(exports: Exports, executed: Path, browser: Browser, template: str) -> None:
+async def test_saved_widget_states_run_and_load_nothing(
+    exports: Exports, executed: Path, browser: Browser, template: str
+) -> None:
     page = exports.exported(executed, "html", template)
     found = await opened(browser, page, read=STATES)
     assert found.wrong == []
@@ -56,7 +58,7 @@ async def test_states_do_not_touch_the_page(exports: Exports, executed: Path, br
     assert sorted(each["status"] for each in kept) == ["completed", "completed", "completed", "failed"]
 
 
-async def test_traits_and_log_have_the_exact_text(executed: Path) -> None:
+async def test_saved_widget_log_has_exact_text(executed: Path) -> None:
     states = widgets(executed)
     entries = [json.loads(state[f"log_{number}"]) for state in states for number in range(state.get("log", 0))]
     texts = [event.get("text") for entry in entries for event in entry.get("events", ())]

@@ -1,4 +1,4 @@
-"""Which requests a server on a Hub takes: kernels by their own token, pages by cookie and XSRF token, nobody else."""
+"""Access to a server on a Hub: kernels by their own token, pages by cookie and XSRF token, no other client."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_kernel_token_needs_no_xsrf_cookie(server: UserServer) -> None:
     assert by_token(server, "GET", "live", headers=HANDSHAKE).status_code == 101
 
 
-def test_kernel_token_opens_nothing_but_this_api(server: UserServer) -> None:
+def test_kernel_token_is_valid_for_this_api_only(server: UserServer) -> None:
     headers = {"Authorization": f"token {server.kernel_token}"}
     base = server.direct_api.removesuffix("api/bgstream/")
     for path in ("api/contents", "api/kernels", "api/me"):
@@ -56,7 +56,7 @@ def test_kernel_token_opens_nothing_but_this_api(server: UserServer) -> None:
 
 
 @pytest.mark.parametrize("place", ["wrong", "cookie", "query", "xsrf query", "body", "form", "xsrf header", "basic"])
-def test_kernel_token_elsewhere_is_refused(server: UserServer, place: str) -> None:
+def test_kernel_token_outside_of_its_header_is_refused(server: UserServer, place: str) -> None:
     token, before = server.kernel_token, jobs(server)
     kwargs: dict[str, Any] = {
         "wrong": {"headers": {"Authorization": f"token {token[:-1]}"}, "json": JOB},
@@ -101,7 +101,7 @@ def test_socket_of_another_sites_page_is_refused(server: UserServer) -> None:
     assert ask("GET", live, headers=HANDSHAKE | {"Origin": f"http://{own.netloc}"}).status_code == 403
 
 
-def test_users_are_strangers_to_each_other(hub: Hub) -> None:
+def test_users_have_no_access_to_each_other(hub: Hub) -> None:
     ann, bob = hub.server("ann"), hub.server("bob")
     job = submitted(ann)
     assert by_token(bob, "GET", f"jobs/{job}").status_code == 404
@@ -116,7 +116,7 @@ def test_users_are_strangers_to_each_other(hub: Hub) -> None:
         assert client.get(f"jobs/{job}").status_code == 200
 
 
-def test_shared_server_names_who_submits(hub: Hub) -> None:
+def test_shared_server_names_submitter(hub: Hub) -> None:
     ann = hub.server("ann")
     hub.share("ann", "kim")
     kim = hub.token_of("kim")

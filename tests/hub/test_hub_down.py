@@ -1,4 +1,4 @@
-"""The Hub itself is down, while its proxy and the users' servers go on."""
+"""The Hub itself is down, while its proxy and the users' servers continue."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def down(hub: Hub) -> Iterator[Down]:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("verb", "path"), [("GET", "jobs"), ("GET", "live"), ("GET", "nowhere")])
-def test_request_is_503_without_the_hubs_address(hub: Hub, down: Down, mode: str, verb: str, path: str) -> None:
+def test_request_gets_503_without_address_of_hub(hub: Hub, down: Down, mode: str, verb: str, path: str) -> None:
     server = down[mode]
     headers = {"Authorization": f"token {server.token}"} | (HANDSHAKE if path == "live" else {})
     refused = ask(verb, server.api + path, headers=headers)
@@ -43,7 +43,7 @@ def test_request_is_503_without_the_hubs_address(hub: Hub, down: Down, mode: str
         assert secret not in refused.text
 
 
-def test_write_by_token_is_503(down: Down) -> None:
+def test_write_by_token_gets_503(down: Down) -> None:
     # In the classic mode JupyterHub refuses it before it asks the Hub.
     server = down["extension"]
     refused = ask("POST", f"{server.api}jobs", headers={"Authorization": f"token {server.token}"}, json={"prompt": "x"})
@@ -51,7 +51,7 @@ def test_write_by_token_is_503(down: Down) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_kernels_go_on(down: Down, provider: ThreadedProvider, mode: str) -> None:
+def test_kernels_keep_working_without_hub(down: Down, provider: ThreadedProvider, mode: str) -> None:
     server = down[mode]
     provider.scripts["meanwhile"] = answer("All is well.")
     submitted = by_token(server, "POST", "jobs", json={"model": "demo/meanwhile", "prompt": "x"})

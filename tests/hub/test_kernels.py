@@ -1,4 +1,4 @@
-"""What a notebook and a terminal do on a user's server, in both single-user modes."""
+"""Notebooks and terminals on a user's server, in both single-user modes."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ WORDS = " ".join(f"word{n}" for n in range(40))
 
 
 class HubTab(Tab):
-    """A tab of somebody who has signed in at the Hub: there is no token in its address."""
+    """A tab of a user that has signed in at the Hub: there is no token in its address."""
 
     async def open(self, name: str, *, app: str = "lab") -> Tab:
         await self.page.goto(f"{self.server.url}lab/workspaces/{secrets.token_hex(4)}/tree/{name}")
@@ -65,7 +65,7 @@ async def ann(browser: Browser, hub: Hub) -> AsyncIterator[Lab]:
 
 
 async def running(lab: Lab, provider: ThreadedProvider, name: str) -> Tab:
-    """A notebook whose second cell runs a job that holds in mid-answer."""
+    """Open a notebook whose second cell runs a job that holds in mid-answer."""
     provider.scripts[name] = answer(WORDS, hold_after=20)
     write_notebook(lab.server.root / f"{name}.ipynb", LOAD, f"%%bg demo/{name}\nTell me about {name}")
     tab = await lab.tab(f"{name}.ipynb")

@@ -1,4 +1,4 @@
-"""Servers that the Hub, its culler or their user stops while jobs run, and what goes on elsewhere."""
+"""Servers that the Hub, its culler or their user stops while jobs run."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Rows:
 
 
 def check_answers(server: UserServer, batch: str) -> None:
-    """Every row has its answer once."""
+    """Check that every row has its answer once."""
     found = by_token(server, "GET", f"batches/{batch}/answers").json()["answers"]
     assert [each["status"] for each in found] == ["completed"] * ROWS
     assert sorted(each["text"] for each in found) == sorted(f"Answer {row}" for row in range(ROWS))
@@ -79,7 +79,7 @@ def culled(hub: Hub, provider: ThreadedProvider) -> Iterator[tuple[UserServer, U
 
 
 @pytest.mark.usefixtures("culled")  # which looks at its servers meanwhile
-def test_stopped_server_goes_on_with_its_batch(hub: Hub, provider: ThreadedProvider, kernel_of: KernelOf) -> None:
+def test_restarted_server_continues_batch(hub: Hub, provider: ThreadedProvider, kernel_of: KernelOf) -> None:
     rows = Rows(provider, "rows-dave")
     provider.scripts["single"] = answer("one two", hold_after=1)
     server, neighbour = hub.server("dave"), hub.server("gus")  # both on one database
@@ -117,7 +117,7 @@ def wait_for_end(server: UserServer, job: str) -> None:
 
 
 @pytest.mark.usefixtures("culled")
-def test_serve_of_the_user_takes_a_batch_over(hub: Hub, provider: ThreadedProvider, kernel_of: KernelOf) -> None:
+def test_serve_of_user_takes_over_batch(hub: Hub, provider: ThreadedProvider, kernel_of: KernelOf) -> None:
     rows = Rows(provider, "rows-hal")
     server = hub.server("hal")
     with closing(serve(hub, "hal")) as outside:
@@ -136,7 +136,7 @@ def test_serve_of_the_user_takes_a_batch_over(hub: Hub, provider: ThreadedProvid
 
 
 def environment(hub: Hub, user: str) -> dict[str, str]:
-    """Return what a program of the user outside the Hub needs: its home, and who it is on the Hub."""
+    """Return the variables of a program of the user outside the Hub: its home, and its user on the Hub."""
     home = {"HOME": str(hub.homes / user), "JUPYTERHUB_USER": user, "JUPYTER_CONFIG_PATH": str(hub.admin)}
     return {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"} | home
 
@@ -160,7 +160,7 @@ def run_script(hub: Hub, user: str, script: str) -> str:
     return done.stdout
 
 
-def test_culler_spares_a_server_with_a_running_job(
+def test_culler_spares_server_with_running_job(
     culled: tuple[UserServer, UserServer, str], provider: ThreadedProvider
 ) -> None:
     busy, idle, job = culled

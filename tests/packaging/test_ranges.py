@@ -1,4 +1,4 @@
-"""What the labextension asks of a page: the modules of the lowest JupyterLab that is declared."""
+"""The shared modules that the labextension requires: those of the lowest declared JupyterLab."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def package(name: str) -> dict[str, Any]:
     return content
 
 
-def test_bundle_asks_for_ranges_of_package_json() -> None:
+def test_bundle_requires_ranges_of_package_json() -> None:
     (entry,) = BUNDLE.glob("remoteEntry.*.js")
     asked = dict(SHARED.findall(entry.read_text()))
     assert "@jupyterlab/application" in asked

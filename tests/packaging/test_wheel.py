@@ -1,4 +1,4 @@
-"""What users install: sdist and wheel are built, and the wheel works in an environment without Node."""
+"""The distribution: sdist and wheel are built, and the wheel works in an environment without Node."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_the_wheel_holds_what_users_need(dist: Path) -> None:
+def test_wheel_has_files_that_users_need(dist: Path) -> None:
     names = set(zipfile.ZipFile(next(dist.glob("*.whl"))).namelist())
     data = f"jupyter_bgstream-{__version__}.data/data/"
     for name in (
@@ -66,7 +66,7 @@ def test_the_wheel_holds_what_users_need(dist: Path) -> None:
     assert not any("node_modules" in name for name in names)
 
 
-def test_the_sdist_can_be_built_without_node(dist: Path) -> None:
+def test_sdist_contains_built_frontend(dist: Path) -> None:
     with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
         names = archive.getnames()
     assert any(name.endswith("jupyter_bgstream/labextension/static/style.js") for name in names)
@@ -74,7 +74,7 @@ def test_the_sdist_can_be_built_without_node(dist: Path) -> None:
     assert any(name.endswith("labextension/src/index.ts") for name in names)
 
 
-def test_installing_it_is_all_it_takes(installed: Path) -> None:
+def test_installed_wheel_provides_both_extensions_and_command(installed: Path) -> None:
     assert run(installed, "-c", "import jupyter_bgstream.client, jupyter_bgstream.server.app; print('imported')")
     listed = run(installed, "-m", "jupyter", "server", "extension", "list")
     assert "jupyter_bgstream" in listed

@@ -20,18 +20,18 @@ function marked(prompt: string, everywhere = false): string[] {
   return filledRanges(prompt, everywhere).map(({ from, to }) => prompt.slice(from, to));
 }
 
-describe('what is marked as filled in', () => {
-  it.each(cases)('is in $prompt', ({ prompt, filled }) => {
+describe('filledRanges', () => {
+  it.each(cases)('marks expressions in $prompt', ({ prompt, filled }) => {
     expect(marked(prompt)).toEqual(filled.map(source => `{${source}}`));
   });
 
-  it.each(pasted)('is not in $name', ({ snippet }) => {
+  it.each(pasted)('marks nothing in the pasted code of $name', ({ snippet }) => {
     expect(marked(snippet)).toEqual([]);
     expect(marked(`What does this do?\n\n${snippet}`)).toEqual([]);
     expect(marked(`Explain to {reader}:\n\n${snippet}\n\nUse {n} words.`)).toEqual(['{reader}', '{n}']);
   });
 
-  it('is also in code when all is filled in', () => {
+  it('marks expressions in code when all is filled in', () => {
     expect(marked('f"{name}" {{x}} {{{y}}} {a, b} {"a": 1} {return x} {it is} {a|b} {x > 0}', true)).toEqual([
       '{name}',
       '{y}'
@@ -41,7 +41,7 @@ describe('what is marked as filled in', () => {
     ).toEqual(['{name}', '{i}', "{d['k']}", '{f(a, b=1)[0]:>5}', '{x!r}', '{-n}', "{'a' 'b'.join(c)}"]);
   });
 
-  it('is found in time that grows with the length alone', async () => {
+  it('takes linear time', async () => {
     for (const unit of ['{', '{a', '{a}', '{a}\n', '`{a} $x ', '({a} [', '<a {b} ', '\t{a}\n', '"', 'a/', '\\', ' ']) {
       const text = unit.repeat(100_000 / unit.length) + '{a}';
       expect(await cpuTime(() => filledRanges(text))).toBeLessThan(5000);

@@ -36,15 +36,18 @@ describe('a cell of %%bg', () => {
     expect(marked('expression')).toEqual(['{t}']);
   });
 
-  it.each(['%%bg', '\n\n%%bg', '%%bg\n', '%%bg\t--wait'])('is one that begins with %j', doc => {
+  it.each(['%%bg', '\n\n%%bg', '%%bg\n', '%%bg\t--wait'])('is recognized when it begins with %j', doc => {
     expect(languageOf(show(doc))).toBe('bgstream-prompt');
   });
 
-  it.each(['', 'x = 1', '%%bgx', '%bg list', ' %%bg', '# %%bg', 'x\n%%bg', '%%time\n{x}'])('is not %j', doc => {
-    expect(languageOf(show(doc))).toBe('python');
-    expect(view.dom.classList.contains('jp-bgstream-promptcell')).toBe(false);
-    expect(marked('expression')).toEqual([]);
-  });
+  it.each(['', 'x = 1', '%%bgx', '%bg list', ' %%bg', '# %%bg', 'x\n%%bg', '%%time\n{x}'])(
+    'is not recognized in %j',
+    doc => {
+      expect(languageOf(show(doc))).toBe('python');
+      expect(view.dom.classList.contains('jp-bgstream-promptcell')).toBe(false);
+      expect(marked('expression')).toEqual([]);
+    }
+  );
 
   it('follows its first line', () => {
     show('bg demo/echo\nTell {name}:');
@@ -57,7 +60,7 @@ describe('a cell of %%bg', () => {
     expect(marked('expression')).toEqual([]);
   });
 
-  it('is not indented as Python is', () => {
+  it('has no indentation of Python', () => {
     const end = (view: EditorView): number | null => {
       ensureSyntaxTree(view.state, view.state.doc.length, 10_000);
       view.dispatch({}); // the state takes the tree, which a busy machine may have finished late

@@ -18,15 +18,15 @@ function joined(pieces: Pieces): string {
   return pieces.map(([text, times]) => text.repeat(times)).join('');
 }
 
-describe('what is saved', () => {
-  it.each(golden.cases)('$name', ({ markdown, escaped }) => {
+describe('escaping of costly Markdown', () => {
+  it.each(golden.cases)('equals the golden case: $name', ({ markdown, escaped }) => {
     expect(escapeHtml(joined(markdown))).toBe(joined(escaped));
     expect(escapeHtml(joined(escaped))).toBe(joined(escaped));
   });
 });
 
-describe('what it costs', () => {
-  it.each(golden.costs)('$name', ({ text, fence, cost }) => {
+describe('cost of a text', () => {
+  it.each(golden.costs)('equals the golden case: $name', ({ text, fence, cost }) => {
     expect(costOfText(joined(text), fence)).toBeCloseTo(cost, 5);
   });
 });

@@ -15,25 +15,25 @@ const GOOD = { id: 'good', cursor: 'c', status: 'running', model: 'p/m' };
 const jobs = (value: unknown): OutputData => ({ [JOBS_MIME]: value });
 
 describe('a bundle of a crafted notebook', () => {
-  it.each(IDS.map((id, i) => [i, id] as const))('without an id (%i) names no job and no batch', (_, id) => {
+  it.each(IDS.map((id, i) => [i, id] as const))('without a valid id (%i) names no job and no batch', (_, id) => {
     expect(bundlesOf({ [BUNDLE_MIME]: { ...GOOD, id } })).toEqual([]);
     expect(bundlesOf(jobs({ jobs: [GOOD, { ...GOOD, id }] }))).toEqual([]);
     expect(batchOf({ [BATCH_MIME]: { id, status: 'completed', title: '', total: 0, counts: {} } })).toBeNull();
   });
 
-  it.each(GARBAGE)('that is %j is none', value => {
+  it.each(GARBAGE)('that is %j is ignored', value => {
     expect(bundlesOf({ [BUNDLE_MIME]: value })).toEqual([]);
     expect(bundlesOf(jobs(value))).toEqual([]);
     expect(bundlesOf(jobs({ jobs: [value] }))).toEqual([]);
     expect(batchOf({ [BATCH_MIME]: value })).toBeNull();
   });
 
-  it('with a hundred thousand jobs has none', () => {
+  it('with a hundred thousand jobs is ignored', () => {
     const many = Array.from({ length: 100_000 }, (_, i) => ({ ...GOOD, id: `j${i}` }));
     expect(bundlesOf(jobs({ jobs: many }))).toEqual([]);
   });
 
-  it.each(GARBAGE)('whose words are %j has words all the same', value => {
+  it.each(GARBAGE)('with fields %j gets default values', value => {
     const data = jobs({ jobs: [{ id: 'good', cursor: value, status: value, model: value }] });
     const [bundle] = bundlesOf(data);
     expect([bundle!.status, typeof bundle!.cursor, typeof bundle!.model]).toEqual(['queued', 'string', 'string']);
@@ -47,7 +47,7 @@ describe('a batch of a crafted notebook', () => {
   beforeEach(() => fakeScreen());
   afterEach(() => vi.unstubAllGlobals());
 
-  it.each([...GARBAGE, -1, NaN, 1e300, 0.5, '12'])('whose numbers are %j is drawn', value => {
+  it.each([...GARBAGE, -1, NaN, 1e300, 0.5, '12'])('with numbers %j is drawn', value => {
     const counts = { completed: value, failed: value, cancelled: value, interrupted: value };
     const data = { [BATCH_MIME]: { id: 'g', status: 'constructor', title: [value], total: value, counts } };
     const batch = batchOf(data)!;
@@ -68,7 +68,7 @@ describe('the saver', () => {
   beforeEach(setUp);
   afterEach(tearDown);
 
-  it('keeps the others of a notebook with crafted outputs', async () => {
+  it('saves the other outputs of a notebook with crafted ones', async () => {
     const crafted = output('a,b', 'running', '');
     const several = { ...output('s', 'running', ''), data: jobs({ jobs: [{ id: 's' }, { id: 's', model: {} }] }) };
     await open([crafted, several, output('good', 'running', '')]);
@@ -79,7 +79,7 @@ describe('the saver', () => {
     expect(panel.writes).toBe(2);
   });
 
-  it('looks at each of very many jobs once', async () => {
+  it('reads each of very many jobs once', async () => {
     const many = (n: number): Output => {
       const named = Array.from({ length: 200 }, (_, i) => ({ ...GOOD, id: `j${n}-${i}` }));
       return { ...output('x', 'running', ''), data: jobs({ jobs: named }) };
@@ -94,7 +94,7 @@ describe('the saver', () => {
 
   const ODD: unknown[] = [[{ toString: 1, valueOf: 1 }], { toString: 1 }, [[['a']], null], 7, [Array(3).fill({})]];
 
-  it.each(ODD.map(text => ({ text })))('keeps them also of one whose text is $text', async ({ text }) => {
+  it.each(ODD.map(text => ({ text })))('also saves an output whose text is $text', async ({ text }) => {
     const crafted = output('odd', 'running', '');
     Object.assign(crafted.data, { 'text/markdown': text, 'text/plain': text });
     await open([crafted, output('good', 'running', '')]);

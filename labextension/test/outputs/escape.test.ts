@@ -40,7 +40,7 @@ const READERS: Readonly<Record<string, (text: string) => string>> = {
 /** Lab takes maths out of the text before it reads it, and puts it back into the HTML. */
 function labs(markdown: string, read: (text: string) => string): string {
   const { text, math } = removeMath(markdown);
-  math.push(...Array.from({ length: 9 }, () => '')); // for places of maths that are none
+  math.push(...Array.from({ length: 9 }, () => '')); // for text that only looks like a place of maths
   return replaceMath(read(text), math);
 }
 
@@ -53,7 +53,7 @@ const ELEMENTS = new Set(
 const ATTRIBUTES = /^(?:href|class|start|title|alt|src|type|checked|disabled|align|style)$/;
 const VALUES: Readonly<Record<string, RegExp>> = {
   class: /^(?!language-mermaid)/i,
-  href: /^(?:(?:https?|mailto|ftp):|#|data:image\/png;)/i, // a link to a picture shows it, and nothing else
+  href: /^(?:(?:https?|mailto|ftp):|#|data:image\/png;)/i, // a link to an image shows it, and nothing else
   src: /^data:image\/(?:png|jpeg|gif|webp);/i,
   style: /^text-align: ?(?:left|right|center)$/,
   type: /^checkbox$/
@@ -69,12 +69,15 @@ function harms(html: string): string[] {
   ]);
 }
 
-it.each(golden('escape').map(each => [each.name, each] as const))('%s', (_, { markdown, escaped }) => {
-  expect(escapeHtml(markdown)).toBe(escaped);
-  expect(escapeHtml(escaped)).toBe(escaped);
-});
+it.each(golden('escape').map(each => [each.name, each] as const))(
+  'escapes the golden case: %s',
+  (_, { markdown, escaped }) => {
+    expect(escapeHtml(markdown)).toBe(escaped);
+    expect(escapeHtml(escaped)).toBe(escaped);
+  }
+);
 
-it('no attack comes out of a reader', () => {
+it('makes every attack harmless in every reader', () => {
   for (const markdown of ATTACKS) {
     for (const [name, read] of Object.entries(READERS)) {
       expect([name, markdown, ...harms(read(escapeHtml(markdown)))]).toEqual([name, markdown]);
@@ -82,14 +85,14 @@ it('no attack comes out of a reader', () => {
   }
 });
 
-it('the check would see one', () => {
+it('is needed: every reader shows unescaped attacks', () => {
   for (const read of Object.values(READERS)) {
     expect(harms(read('a <x-bad> b'))).toEqual(['X-BAD']);
     expect(ATTACKS.filter(markdown => harms(read(markdown)).length > 0).length).toBeGreaterThan(20);
   }
 });
 
-it('nothing that the pieces of attacks make comes out of a reader, and twice is once', () => {
+it('makes random mixtures of attacks harmless, and is idempotent', () => {
   const random = seeded(2);
   const pieces = ATTACKS.flatMap(text => text.split(/(?<=\n)|(?=[`~$[<!])/));
   const any = (): string => pieces[Math.floor(random() * pieces.length)] ?? '';
@@ -117,7 +120,7 @@ it.each([
   '![a](https://a.b "',
   '\\begin{a}',
   '`<b>`'
-])('the time is linear: %j', async piece => {
+])('takes linear time for %j', async piece => {
   const text = piece.repeat(400_000 / piece.length);
   expect(await cpuTime(() => escapeHtml(text))).toBeLessThan(5000);
 });

@@ -33,7 +33,7 @@ function golden<T>(name: string): T[] {
 }
 
 it.each(golden<Case>('bundle').map(each => [each.name, each] as const))(
-  '%s',
+  'equals the golden case: %s',
   (_, { text, sources, finish_reason, images = [], files = {}, ...saved }) => {
     const data = { [BUNDLE_MIME]: { id: 'j1', cursor: '', status: 'running', model: 'p/m' } };
     const answer: Answer = { ...EMPTY_ANSWER, status: 'completed', text, sources, finish_reason, images };
@@ -44,7 +44,7 @@ it.each(golden<Case>('bundle').map(each => [each.name, each] as const))(
   }
 );
 
-it('is made in linear time, whatever a title or a line of code holds', async () => {
+it('is made in linear time for long titles and lines of code', async () => {
   const data = { [BUNDLE_MIME]: { id: 'j1', cursor: '', status: 'running', model: 'p/m' } };
   const spaces = ' '.repeat(300_000);
   const sources = [{ url: `https://example.org/${spaces}x`, title: `a${spaces}b` }];
@@ -72,7 +72,7 @@ interface JobsCase {
 }
 
 it.each(golden<JobsCase>('jobs').map(each => [each.name, each] as const))(
-  'side by side: %s',
+  'equals the golden case of jobs side by side: %s',
   (_, { jobs, ...saved }) => {
     const answers = jobs.map(({ status = 'completed', ...rest }) => ({ ...EMPTY_ANSWER, ...rest, status }));
     const data = {
@@ -100,7 +100,7 @@ it.each(golden<JobsCase>('jobs').map(each => [each.name, each] as const))(
 );
 
 it.each(golden<{ name: string; batch: BatchBundle; markdown: string; plain: string }>('batch'))(
-  'a batch: $name',
+  'equals the golden case of a batch: $name',
   ({ batch, markdown, plain }) => {
     const data = { [BATCH_MIME]: { ...batch, status: 'x' } };
     const info = { ...batchOf({}), ...batch };

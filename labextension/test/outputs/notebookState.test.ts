@@ -34,7 +34,7 @@ describe('an image', () => {
   const missing = `Here.\n\n${line}, is not in this file yet.`;
   const come = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0);
 
-  it('is in the file once it is here, and the notebook of the cell that ran is dirty then', async () => {
+  it('is saved once it is loaded, and makes the notebook that ran the cell dirty', async () => {
     const outputs = [output('j', 'running', '')];
     await open(outputs);
     keeper.ran({ model: panel.model.cells[0] } as never);
@@ -49,7 +49,7 @@ describe('an image', () => {
     expect(loadImage).toHaveBeenCalledOnce();
   });
 
-  it('that could not be had is looked for again when the notebook is opened again', async () => {
+  it('that failed to load is loaded again when the notebook is opened again', async () => {
     const outputs = [output('j', 'running', '')];
     await open(outputs);
     keeper.ran({ model: panel.model.cells[0] } as never);
@@ -73,7 +73,7 @@ describe('an image', () => {
     warn.mockRestore();
   });
 
-  it('that is too large is not read', async () => {
+  it('that is too large is not loaded', async () => {
     const outputs = [output('j', 'running', '')];
     await open(outputs);
     tell('j', state(log(...begin, { ...image, bytes: 2 ** 20 + 1 })));
@@ -96,7 +96,7 @@ describe('an image', () => {
   });
 });
 
-describe('several side by side', () => {
+describe('jobs side by side', () => {
   const pair = (...jobs: [id: string, status: string][]): Output => ({
     output_type: 'display_data',
     metadata: {},
@@ -126,7 +126,7 @@ describe('several side by side', () => {
     });
   });
 
-  it('keep the text of one that the server does not know', async () => {
+  it('keep the saved text of a job that the server does not know', async () => {
     const outputs = [pair(['a', 'running'], ['b', 'running'], ['c', 'running'])];
     await open(outputs);
     tell('a', ended);
@@ -140,7 +140,7 @@ describe('several side by side', () => {
     });
   });
 
-  it('stay as they are where that text cannot be told from the others', async () => {
+  it('stay unchanged where that text cannot be separated from the others', async () => {
     const output = pair(['a', 'running'], ['b', 'running']);
     output.data['text/markdown'] = '#### p/a\n\nIt says:\n\n#### p/b\n\nSo.\n\n#### p/b\n\nSaved b';
     await open([output]);
@@ -177,7 +177,7 @@ describe('a batch', () => {
     }
   });
 
-  it('is brought up to date at a save, and its end makes the notebook that ran it dirty', async () => {
+  it('is updated at a save, and its end makes the notebook that ran it dirty', async () => {
     const outputs = [batch('running', 0)];
     await open(outputs);
     keeper.ran({ model: panel.model.cells[0] } as never);
@@ -200,7 +200,7 @@ describe('a batch', () => {
     expect(panel.model.dirty).toBe(true);
   });
 
-  it('that was only opened makes nothing dirty', async () => {
+  it('that was only opened does not make the notebook dirty', async () => {
     await open([batch('running', 0)]);
     followBatch.get('g')!(batchOf({ completed: 3 }), null);
     expect([panel.model.dirty, panel.writes]).toEqual([false, 0]);
@@ -216,7 +216,7 @@ describe('in a shared document', () => {
   };
   const late = { ...ended, times: { ...ended.times, ended: Date.now() / 1000 + 10 } };
 
-  it('the end alone is written, by the page that the server elects', async () => {
+  it('only the end is written, by the page that the server elects', async () => {
     const outputs = await shared();
     tell('j', running);
     void panel.save();
@@ -229,7 +229,7 @@ describe('in a shared document', () => {
     expect(outputs[0]!.data['text/markdown']).toBe('Hi &lt;b>');
   });
 
-  it('who is not elected writes only if the other never does', async () => {
+  it('a page that is not elected writes only if the elected one does not', async () => {
     mayWrite.mockResolvedValue(false);
     const outputs = await shared();
     tell('j', running);
@@ -242,7 +242,7 @@ describe('in a shared document', () => {
     expect(outputs[0]!.data['text/markdown']).toBe('Hi &lt;b>');
   });
 
-  it('what another page has written is not written again', async () => {
+  it('an output that another page has written is not written again', async () => {
     mayWrite.mockResolvedValue(false);
     const outputs = await shared();
     tell('j', running);
@@ -254,7 +254,7 @@ describe('in a shared document', () => {
     expect([panel.shared, mayWrite.mock.calls.length]).toEqual([0, 1]);
   });
 
-  it('a batch is written at its end as well', async () => {
+  it('a batch is also written at its end', async () => {
     const data = {
       [BATCH_MIME]: { id: 'g', status: 'queued', title: 'T', total: 3, counts: batchOf({}).counts },
       'text/plain': ''
@@ -270,7 +270,7 @@ describe('in a shared document', () => {
     expect([panel.shared, outputs[0]!.data['text/plain']]).toEqual([1, 'T: 3 of 3 answered']);
   });
 
-  it('what had ended before it was opened is written at a save', async () => {
+  it('a job that ended before the notebook was opened is written at a save', async () => {
     await shared();
     tell('j', running); // the beginning of a long log
     tell('j', ended);

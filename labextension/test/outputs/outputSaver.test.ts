@@ -27,7 +27,7 @@ beforeEach(setUp);
 afterEach(tearDown);
 
 describe('a save', () => {
-  it('brings the file up to date, once, with raw HTML escaped', async () => {
+  it('updates the file once, with raw HTML escaped', async () => {
     const outputs = [output('j', 'running', '*Running…*')];
     await open([{ output_type: 'stream', text: 'x' } as unknown as Output], outputs);
     tell('j', running);
@@ -43,14 +43,14 @@ describe('a save', () => {
     expect([panel.writes, panel.model.dirty]).toEqual([1, false]);
   });
 
-  it('leaves alone what the server does not know', async () => {
+  it('keeps the output of a job that the server does not know', async () => {
     await open([output('j', 'running', 'saved')]);
     tell('j', state([], { trouble: { code: 'not_found', message: 'No.' } }));
     void panel.save();
     expect(panel.writes).toBe(0);
   });
 
-  it('keeps what was seen of a job that was deleted then', async () => {
+  it('keeps the seen text of a job that was deleted', async () => {
     const outputs = [output('j', 'queued', '*Queued…*')];
     await open(outputs);
     keeper.ran({ model: panel.model.cells[0] } as never);
@@ -63,7 +63,7 @@ describe('a save', () => {
   });
 });
 
-it('of a shared document continues after a cell that cannot be written', async () => {
+it('saves other cells of a shared document after one that cannot be written', async () => {
   const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
   const [bad, good] = [[output('j', 'running', '')], [output('j', 'running', '')]];
   await open(bad, good);
@@ -98,21 +98,21 @@ describe('a cell that was run here', () => {
     return panel.saves;
   };
 
-  it('is saved, once with those that run with it', async () => {
+  it('is saved once, together with the cells that run with it', async () => {
     expect(await run()).toBe(1);
   });
 
-  it('is not if there is no job in it', async () => {
+  it('is not saved if it has no job', async () => {
     await open([]);
     expect(await runAll()).toBe(0);
   });
 
-  it('is not if the user has switched autosave off', async () => {
+  it('is not saved if autosave is off', async () => {
     autosave.on = false;
     expect(await run()).toBe(0);
   });
 
-  it.each(['collaborative', 'read-only'])('is not if the notebook is %s', async which => {
+  it.each(['collaborative', 'read-only'])('is not saved if the notebook is %s', async which => {
     await open([output('a', 'queued', '')]);
     panel.model.collaborative = which === 'collaborative';
     panel.contentsModel.writable = which !== 'read-only';
@@ -120,15 +120,15 @@ describe('a cell that was run here', () => {
   });
 });
 
-describe('dirty', () => {
-  it('is never a notebook that was only opened', async () => {
+describe('a notebook', () => {
+  it('is not made dirty when it was only opened', async () => {
     await open([output('j', 'running', ['*Running…*'])]);
     tell('j', running);
     tell('j', ended);
     expect([panel.model.dirty, panel.writes]).toEqual([false, 0]);
   });
 
-  it('is that of the page that ran the cell, once, at the end', async () => {
+  it('is made dirty once, at the end, in the page that ran the cell', async () => {
     await open([output('j', 'running', '')]);
     keeper.ran({ model: panel.model.cells[0] } as never);
     tell('j', running);
@@ -140,14 +140,14 @@ describe('dirty', () => {
     expect(panel.model.dirty).toBe(false);
   });
 
-  it('also where the job ended before the cell had', async () => {
+  it('is made dirty when the job ended before its cell', async () => {
     await open([output('j', 'queued', '')]);
     tell('j', ended);
     keeper.ran({ model: panel.model.cells[0] } as never);
     expect(panel.model.dirty).toBe(true);
   });
 
-  it('not where the file has it all', async () => {
+  it('is not made dirty when the file has the whole answer', async () => {
     await open([output('j', 'running', '')]);
     keeper.ran({ model: panel.model.cells[0] } as never);
     tell('j', { ...ended, closed: false });
@@ -158,7 +158,7 @@ describe('dirty', () => {
 });
 
 describe('follows', () => {
-  it('are those of jobs that are not whole in the file', async () => {
+  it('exist for jobs that are not complete in the file', async () => {
     await open([output('a', 'completed', 'x'), output('b', 'running', 'x')]);
     expect([...follows.keys()]).toEqual(['b']);
   });
@@ -174,8 +174,8 @@ describe('follows', () => {
   });
 });
 
-describe('saves follow each other', () => {
-  // Two at a time, and Lab asks whether to overwrite what "somebody else" has changed.
+describe('saves', () => {
+  // With two at a time, Lab asks whether to overwrite a change of another user.
   const slow = async (): Promise<{ under: number; most: number; done: (() => void)[] }> => {
     const seen = { under: 0, most: 0, done: [] as (() => void)[] };
     await open([output('j', 'running', '')]);
@@ -191,7 +191,7 @@ describe('saves follow each other', () => {
     return seen;
   };
 
-  it.each(['ours', "a person's"])('if %s is the first', async first => {
+  it.each(['ours', "a person's"])('do not overlap if %s is the first', async first => {
     const seen = await slow();
     const ours = (): void => keeper.ran({ model: panel.model.cells[0] } as never);
     const theirs = (): void => void panel.context.save();
@@ -206,7 +206,7 @@ describe('saves follow each other', () => {
     seen.done.pop()!();
   });
 
-  it('also after one that failed, which its caller is informed', async () => {
+  it('continue after one that failed, and each caller gets the error', async () => {
     await open([output('j', 'running', '')]);
     keeper.dispose();
     const save = vi.fn(() => Promise.reject(new Error('The disk is full.')));
@@ -220,8 +220,8 @@ describe('saves follow each other', () => {
   });
 });
 
-describe('an answer that was asked again', () => {
-  it('is what a save writes, with its id, and looking makes nothing dirty', async () => {
+describe('a retried answer', () => {
+  it('is saved with its id, and following it does not make the notebook dirty', async () => {
     const outputs = [output('j', 'interrupted', 'Half')];
     await open(outputs);
     expect([...follows.keys()]).toEqual([]);
@@ -242,7 +242,7 @@ describe('an answer that was asked again', () => {
     expect(panel.writes).toBe(1);
   });
 
-  it('here makes the notebook dirty at its end, once', async () => {
+  it('that this page requested makes the notebook dirty once, at its end', async () => {
     await open([output('j', 'interrupted', 'Half')]);
     link('j', 'j', 'k');
     retried('k');
@@ -255,7 +255,7 @@ describe('an answer that was asked again', () => {
     expect(panel.model.dirty).toBe(false);
   });
 
-  it('here, saved before its end, is known in the file by its new id', async () => {
+  it('that was saved before its end makes the notebook dirty at its end', async () => {
     await open([output('j', 'interrupted', 'Half')]);
     link('j', 'j', 'k');
     retried('k');
@@ -265,13 +265,13 @@ describe('an answer that was asked again', () => {
     expect(panel.model.dirty).toBe(true);
   });
 
-  it('for a notebook that does not show it changes nothing', async () => {
+  it('of another notebook changes nothing', async () => {
     await open([output('j', 'interrupted', 'Half')]);
     retried('other');
     expect([...follows.keys()]).toEqual([]);
   });
 
-  it('and deleted leaves the file with the one before', async () => {
+  it('that was deleted leaves the answer before it in the file', async () => {
     const outputs = [output('j', 'interrupted', 'Half')];
     await open(outputs);
     link('j', 'j', 'k');
@@ -287,14 +287,14 @@ describe('attempts', () => {
   const waits = { type: 'waiting', until: 9, code: 'server_died', message: 'It died.' } as const;
 
   it.each([
-    ['while it waits, what was said so far', [...begin, said('One'), waits], 'One\n\n*Waiting…*'],
-    ['at the beginning of a new one, nothing', [...begin, said('One'), waits, { type: 'attempt' }], '*Running…*'],
+    ['the text so far while waiting', [...begin, said('One'), waits], 'One\n\n*Waiting…*'],
+    ['no text at the beginning of a new one', [...begin, said('One'), waits, { type: 'attempt' }], '*Running…*'],
     [
-      'in a new one, its own words',
+      'only the text of a new one',
       [...begin, said('One'), waits, { type: 'attempt' }, said('Two')],
       'Two\n\n*Running…*'
     ]
-  ] as const)('save, %s', async (_, events, markdown) => {
+  ] as const)('save %s', async (_, events, markdown) => {
     const outputs = [output('j', 'running', '')];
     await open(outputs);
     tell('j', state(log(...events)));

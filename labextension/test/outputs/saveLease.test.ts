@@ -45,7 +45,7 @@ function follower(shared: YCodeCell, page: Output[]): Output[] {
   return outputs;
 }
 
-it('sets the data of an output that is a map, and leaves the others alone', () => {
+it('sets the data of an output that is a map, and keeps the others', () => {
   const outputs = [stream('a'), answer('j1', 'running'), answer('j2', 'running')];
   const { shared, cell } = cellOf(outputs, outputs, false);
   const maps = shared.youtputs.toArray() as unknown[];
@@ -65,7 +65,7 @@ it('replaces outputs that are plain JSON, in the order that every page has them'
   expect(other).toEqual(expected);
 });
 
-it('reads an output as the document has it, although the page does not take it over', () => {
+it('reads an output from the document, even if the page has not taken it over', () => {
   const page = [stream('a'), answer('j', 'running')];
   const { shared, cell } = cellOf(page, page, false);
   const output = { cell, index: 1, data: page[1]!.data as OutputData, jobs: [], batch: null };
@@ -90,14 +90,14 @@ it('writes nothing where the document does not have the output', () => {
   expect(shared.getOutputs()).toEqual([elsewhere]);
 });
 
-describe('beside what no notebook should have', () => {
+describe('next to malformed outputs', () => {
   const other = answer('k', 'running');
   const odd: [string, unknown][] = [
     ['an output that is null', null],
     ['an output that is a number', 7],
     ['data that are null', { ...other, data: null }],
     ['data that are a text', { ...other, data: 'x' }],
-    ['jobs that are none', { ...other, data: { [JOBS_MIME]: { jobs: [null] }, [BUNDLE_MIME]: 'x', [BATCH_MIME]: 7 } }]
+    ['jobs that are null', { ...other, data: { [JOBS_MIME]: { jobs: [null] }, [BUNDLE_MIME]: 'x', [BATCH_MIME]: 7 } }]
   ];
 
   it.each(odd)('writes into an output that is plain JSON: %s', (_, neighbour) => {
@@ -123,7 +123,7 @@ describe('beside what no notebook should have', () => {
   });
 });
 
-it('tells what this page changes in the cells, and nothing else', () => {
+it('reports only changes that this page makes in cells', () => {
   const notebook = new YNotebook();
   const cell = notebook.addCell({ cell_type: 'code', source: '' });
   const listener = vi.fn();

@@ -8,7 +8,10 @@ const golden = JSON.parse(readFileSync(new URL('../../../tests/golden/visible.js
   cases: { name: string; text: string; visible: string; line: string }[];
 };
 
-it.each(golden.cases.map(each => [each.name, each] as const))('%s', (_, { text, visible: shown, line }) => {
-  expect(escapeControls(text)).toBe(shown);
-  expect(escapeLine(text)).toBe(line);
-});
+it.each(golden.cases.map(each => [each.name, each] as const))(
+  'escapes the golden case: %s',
+  (_, { text, visible: shown, line }) => {
+    expect(escapeControls(text)).toBe(shown);
+    expect(escapeLine(text)).toBe(line);
+  }
+);

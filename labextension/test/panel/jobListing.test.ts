@@ -8,7 +8,7 @@ const job = (id: string, more: Partial<Job> = {}): Job =>
 const rows = (...jobs: Job[]): unknown[] =>
   jobItems(jobs, null).map(each => [each.id, each.job.id, each.earlier.map(({ id }) => id)]);
 
-it('jobs that ask each other again are one row, in the place of the newest', () => {
+it('a chain of retries is one row, in the place of the newest', () => {
   expect(
     rows(
       job('c', { retry_of: 'b' }),
@@ -22,14 +22,14 @@ it('jobs that ask each other again are one row, in the place of the newest', () 
   ]);
 });
 
-it('one whose successor is not in the list is listed', () => {
+it('a job whose retry is not in the list is listed', () => {
   expect(rows(job('a', { retried_by: 'elsewhere' }), job('b', { retry_of: 'elsewhere' }))).toEqual([
     ['a', 'a', []],
     ['b', 'b', []]
   ]);
 });
 
-it('a job that continues after its cell asked something newer is informed from others', () => {
+it('a running job of an earlier run of its cell is marked as overtaken', () => {
   const source = { notebook: 'a.ipynb', cell: 'c1', kernel: 'k' };
   const overtaken = jobItems(
     [
@@ -44,7 +44,7 @@ it('a job that continues after its cell asked something newer is informed from o
   expect(overtaken).toEqual([false, false, true, false, false]);
 });
 
-it('several jobs of one run of a cell do not overtake each other, also when one is asked again', () => {
+it('jobs of one run of a cell do not overtake each other, also when one is retried', () => {
   const source = { notebook: 'a.ipynb', cell: 'c1', kernel: 'k' };
   const running = (id: string, created_at: number, more: Partial<Job> = {}): Job =>
     job(id, { status: 'running', source, created_at, ...more });
@@ -68,7 +68,7 @@ it('several jobs of one run of a cell do not overtake each other, also when one 
   ]);
 });
 
-it('rows name submitters where one is another than the viewer, also of earlier jobs', () => {
+it('rows name submitters if one is not the viewer, also of earlier jobs', () => {
   const jobs = [job('b', { retry_of: 'a', submitted_by: 'ada' }), job('a', { retried_by: 'b', submitted_by: 'bob' })];
   expect(jobItems(jobs, 'ada').map(({ named }) => named)).toEqual([true]);
   expect(jobItems(jobs.slice(0, 1), 'ada').map(({ named }) => named)).toEqual([false]);

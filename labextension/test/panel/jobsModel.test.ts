@@ -87,7 +87,7 @@ afterEach(() => {
 });
 
 describe('the lists', () => {
-  it('say what the viewer is called; older servers do not', async () => {
+  it('have the name of the viewer, except from older servers', async () => {
     hear(hello);
     await pass(1000);
     expect(model.viewer).toBeNull();
@@ -127,7 +127,7 @@ describe('the lists', () => {
     expect(server.jobs).toHaveBeenCalledOnce();
   });
 
-  it('a hint that comes while a list is read is not lost', async () => {
+  it('are read again after a hint that comes while they are read', async () => {
     let answer: (page: { jobs: Job[]; next: null }) => void = () => undefined;
     server.jobs.mockImplementationOnce(() => new Promise(resolve => (answer = resolve)));
     hear(hello);
@@ -138,7 +138,7 @@ describe('the lists', () => {
     expect(model.jobs).toEqual([{ id: 'j' }]);
   });
 
-  it('say when they may be old', async () => {
+  it('report when they may be outdated', async () => {
     hear(hello);
     await pass(0);
     expect(model.trouble).toBeNull();
@@ -150,7 +150,7 @@ describe('the lists', () => {
     expect(model.trouble).toBe('No.');
   });
 
-  it('give the reason of a server that refuses while there is no socket', async () => {
+  it('report the reason of a refusing server while there is no socket', async () => {
     const refuse = (status: number, code: string): void =>
       void server.status.mockRejectedValueOnce(Object.assign(new Error('The disk is full.'), { status, code }));
     refuse(503, 'unavailable');
@@ -169,7 +169,7 @@ describe('the lists', () => {
     expect(model.trouble).toBeNull();
   });
 
-  it('stand still while the server does not let the page in', async () => {
+  it('are not updated while the page is denied access', async () => {
     jobs = [{ id: 'j', status: 'running' } as Job];
     hear(hello);
     await pass(1000);
@@ -185,7 +185,7 @@ describe('the lists', () => {
     looking.dispose();
   });
 
-  it('are read for a user who looks, while a job runs', async () => {
+  it('are read periodically while they are visible and a job runs', async () => {
     jobs = [{ id: 'j', status: 'running' } as Job];
     hear(hello);
     await pass(1000);
@@ -198,7 +198,7 @@ describe('the lists', () => {
   });
 });
 
-describe('unread', () => {
+describe('the unread count', () => {
   beforeEach(async () => {
     hear(hello);
     await pass(1000);
@@ -219,7 +219,7 @@ describe('unread', () => {
     expect([model.unread, arrived]).toEqual([1, ['a']]);
   });
 
-  it('and says nothing if one has', async () => {
+  it('does not rise if a view has shown the end', async () => {
     await comes(notice('a'));
     await pass(1000);
     await comes(notice('a', 3));
@@ -227,7 +227,7 @@ describe('unread', () => {
     expect([model.unread, arrived, model.notices.length]).toEqual([0, [], 1]);
   });
 
-  it('a notice arrives once, however often it is read from the server', async () => {
+  it('reports the arrival of a notice once, even if it is read repeatedly', async () => {
     await comes(notice('a'));
     await pass(3000);
     await comes(notice('a'));
@@ -236,7 +236,7 @@ describe('unread', () => {
     expect(arrived).toEqual(['a']);
   });
 
-  it('what was there before this page is counted at once and does not arrive', async () => {
+  it('has older notices at once, without reporting their arrival', async () => {
     inbox = inboxOf(notice('old'));
     model.dispose();
     const late = new JobsModel({ listen: listener => ((hear = listener), { dispose: () => undefined }) }, server);
@@ -249,7 +249,7 @@ describe('unread', () => {
     late.dispose();
   });
 
-  it('is the answer of the server after a click', async () => {
+  it('is that of the server after a notice is marked as read', async () => {
     await comes(notice('a'), notice('b'));
     await pass(3000);
     expect(model.unread).toBe(2);
@@ -260,7 +260,7 @@ describe('unread', () => {
   });
 });
 
-describe('what is muted', () => {
+describe('a muted notice', () => {
   const muted: Mute = { kind: 'notebook', name: 'a.ipynb' };
 
   beforeEach(async () => {
@@ -268,7 +268,7 @@ describe('what is muted', () => {
     await pass(1000);
   });
 
-  it('is listed at once and calls no user, not even when the mute ends', async () => {
+  it('is listed at once without an arrival, even after the mute ends', async () => {
     inbox = inboxOf({ ...notice('quiet'), muted: true });
     hear({ type: 'notice' });
     await pass(0);
@@ -279,7 +279,7 @@ describe('what is muted', () => {
     expect([model.unread, arrived]).toEqual([1, []]);
   });
 
-  it('while it waits to be told is not told', async () => {
+  it('that is muted before its arrival does not arrive', async () => {
     inbox = inboxOf(notice('a'));
     hear({ type: 'notice' });
     await pass(1000);
@@ -289,7 +289,7 @@ describe('what is muted', () => {
     expect([model.unread, arrived]).toEqual([0, []]);
   });
 
-  it("is the server's to know, and other tabs hear of it", async () => {
+  it('is muted on the server, and other tabs get the mute', async () => {
     await model.mute(muted, true);
     expect(server.mute).toHaveBeenCalledWith(muted, true);
     expect(model.isMuted(muted)).toBe(true);
@@ -302,7 +302,7 @@ describe('what is muted', () => {
 });
 
 describe('the jobs of a batch', () => {
-  it('replace all, until all are wanted again', async () => {
+  it('replace the list of all jobs until the filter is removed', async () => {
     hear(hello);
     await pass(1000);
     model.filter = { batch: 'g', title: 'Many' };
@@ -313,7 +313,7 @@ describe('the jobs of a batch', () => {
     expect(server.jobs).toHaveBeenLastCalledWith(100, {});
   });
 
-  it('are not shown as all, however late they come', async () => {
+  it('are dropped if they arrive after the filter is removed', async () => {
     hear(hello);
     await pass(1000);
     let answer: (page: { jobs: Job[]; next: null }) => void = () => undefined;
@@ -331,13 +331,13 @@ describe('the jobs of a batch', () => {
 });
 
 describe('warnings', () => {
-  it('of a server that has none are none', async () => {
+  it('are empty if the server has none', async () => {
     hear(hello);
     await pass(1000);
     expect([model.warnings, model.trouble]).toEqual([[], null]);
   });
 
-  it('are read for who looks, and stay away once dismissed, but for new ones', async () => {
+  it('are read for a visible panel, and dismissed ones do not return', async () => {
     hear(hello);
     await pass(1000);
     status = { warnings: ['The disk is nearly full.'] };
@@ -352,14 +352,14 @@ describe('warnings', () => {
   });
 });
 
-describe('what today cost', () => {
+describe('the cost of today', () => {
   const day = (key: string, usd: number | null, estimated = false): CostList['costs'][number] => ({
     key,
     usd,
     estimated
   });
 
-  it('is read for who looks, and again when a job has changed', async () => {
+  it('is read while the panel is visible, and again after a job has changed', async () => {
     vi.setSystemTime(Date.UTC(2026, 10, 21, 12));
     hear(hello);
     await pass(500);
@@ -378,10 +378,10 @@ describe('what today cost', () => {
   });
 
   it.each([
-    ['nothing', []],
-    ['nothing that is known', [day('2026-11-21', null)]],
-    ['nothing but yesterday', [day('2026-11-20', 1)]]
-  ])('is not said if it was %s', async (_, rows) => {
+    ['no costs', []],
+    ['unknown costs', [day('2026-11-21', null)]],
+    ['costs of yesterday only', [day('2026-11-20', 1)]]
+  ])('is not shown with %s', async (_, rows) => {
     hear(hello);
     costs = { ...costs, costs: rows };
     model.look();
@@ -390,7 +390,7 @@ describe('what today cost', () => {
     expect(model.today).toBeNull();
   });
 
-  it('of a server that does not know is no trouble', async () => {
+  it('causes no error if the server does not know it', async () => {
     server.costs.mockRejectedValueOnce(new Error('There is nothing here.'));
     hear(hello);
     model.look();

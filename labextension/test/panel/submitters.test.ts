@@ -18,13 +18,16 @@ const { cases } = JSON.parse(readFileSync(join(import.meta.dirname, '../../../te
   cases: Case[];
 };
 
-it.each(cases.map(each => [each.name, each] as const))('list of %s names its submitters or not', (_, each) => {
-  const jobs = each.submitted_by.map(submitted_by => ({ submitted_by }));
-  expect(namesPeople(jobs, each.viewer)).toBe(each.named);
-});
+it.each(cases.map(each => [each.name, each] as const))(
+  'list of %s names its submitters as the golden case does',
+  (_, each) => {
+    const jobs = each.submitted_by.map(submitted_by => ({ submitted_by }));
+    expect(namesPeople(jobs, each.viewer)).toBe(each.named);
+  }
+);
 
 describe('label of a submitter', () => {
-  it('is text in its own direction, whatever the name holds', () => {
+  it('is text in its own direction for any name', () => {
     const label = new SubmitterLabel();
     label.update(HOSTILE);
     expect(label.node.textContent).toBe(`by ${HOSTILE}`);
@@ -53,6 +56,6 @@ it.each([
   [null, null, false, 'You'],
   [null, 'ada', true, 'Question'],
   ['bob', null, true, 'bob']
-])("question of %s, read by %s, is called its asker's", (asker, viewer, named, words) => {
+])('question of %s, read by %s (submitters named: %s), is labelled %s', (asker, viewer, named, words) => {
   expect(askerLabel(asker, viewer, named)).toBe(words);
 });

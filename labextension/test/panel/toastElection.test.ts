@@ -32,7 +32,7 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-it('of windows that want to say the same one may, also of those that come late', async () => {
+it('one of several windows may show a toast, also of late ones', async () => {
   const air = new Air();
   const said: number[] = [];
   const speak = (n: number, random: number): void => {
@@ -46,12 +46,12 @@ it('of windows that want to say the same one may, also of those that come late',
   speak(4, 0.8);
   await pass(150);
   expect(said).toEqual([1]);
-  speak(5, 0.1); // it has not heard that it was said
+  speak(5, 0.1); // it has not received the message of the election
   await pass(1000);
   expect(said).toEqual([1]);
 });
 
-it('is the window that a user works in', async () => {
+it('the focused window is elected', async () => {
   const air = new Air();
   const [quiet, focused] = [new WindowElection(air.open(), () => 0.1), new WindowElection(air.open(), () => 0.9)];
   const one = quiet.mayShow('a');
@@ -61,7 +61,7 @@ it('is the window that a user works in', async () => {
   expect(await Promise.all([one, two])).toEqual([false, true]);
 });
 
-it('other things are other things, and a window alone may say each once', async () => {
+it('a single window may show each toast once', async () => {
   const speaker = new WindowElection(null);
   const all = Promise.all([speaker.mayShow('a'), speaker.mayShow('b')]);
   await pass(10);

@@ -64,7 +64,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('a page that is signed out says so once while jobs run, until a user has signed in', async () => {
+it('a signed-out page shows one toast while jobs run, until a sign-in', async () => {
   hear({ type: 'offline', denial: null });
   expect(toasts()).toEqual([]);
   hear({ type: 'offline', denial });
@@ -74,14 +74,14 @@ it('a page that is signed out says so once while jobs run, until a user has sign
   expect(toasts()).toEqual([]);
 });
 
-it('a page that is signed out and waits for nothing says nothing', async () => {
+it('a signed-out page without running jobs shows no toast', async () => {
   jobs = [{ id: 'j', status: 'completed' }];
   await begin();
   hear({ type: 'offline', denial });
   expect(toasts()).toEqual([]);
 });
 
-it('no toast comes where toasts are switched off, or for a user who may not read', () => {
+it('no toast is shown if toasts are off or the user may not read', () => {
   hear({ type: 'offline', denial: { ...denial, code: 'forbidden' } });
   preferences.toasts = false;
   hear({ type: 'offline', denial });

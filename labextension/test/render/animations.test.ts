@@ -48,7 +48,7 @@ it.each(MAKES)('frames of a %s without a duration take a tenth of a second, as i
   expect(framesPerSecond(viewOf(make(9, 9, [0, 10])))).toBe(10);
 });
 
-it.each(MAKES)('of a %s that ends early the frames that are there are counted', (_, make) => {
+it.each(MAKES)('the frames of a truncated %s are counted', (_, make) => {
   const bytes = make(9, 9, [20, 20, 20]);
   for (let end = 0; end < bytes.length; end++) {
     expect([0, 50]).toContain(end < 4 ? 0 : framesPerSecond(viewOf(bytes.slice(0, end))));

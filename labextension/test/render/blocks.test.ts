@@ -25,12 +25,12 @@ const texts = (text: string): string[] => finished(text).closed.map(block => blo
 describe('boundaries', () => {
   it.each([
     ['paragraphs', 'One.\n\nTwo.', ['One.\n\n', 'Two.']],
-    ['one line end is none', 'One.\nTwo.', ['One.\nTwo.']],
+    ['one line end is no boundary', 'One.\nTwo.', ['One.\nTwo.']],
     ['a fence is a block', 'Look:\n```py\na\n\nb\n```\nThen.', ['Look:\n', '```py\na\n\nb\n```\n', 'Then.']],
-    ['an open fence too', '~~~\na\n\nb', ['~~~\na\n\nb']],
+    ['an open fence is a block', '~~~\na\n\nb', ['~~~\na\n\nb']],
     ['a fence closes with at least its own length', '````\n```\n\nx\n````\n\ny', ['````\n```\n\nx\n````\n', '\ny']],
     ['inline code is no fence', '``` x ``` y\n\nz', ['``` x ``` y\n\n', 'z']],
-    ['a loose list stays one', '1. a\n\n2. b\n\n   more\n\nEnd', ['1. a\n\n2. b\n\n   more\n\n', 'End']],
+    ['a loose list stays one block', '1. a\n\n2. b\n\n   more\n\nEnd', ['1. a\n\n2. b\n\n   more\n\n', 'End']],
     [
       'a fence in a list',
       '- a\n\n  ```\n  x\n\n  y\n  ```\n\n- b\n\nEnd',
@@ -45,22 +45,22 @@ describe('boundaries', () => {
     ['nothing', '', []]
   ])('%s', (_, text, expected) => expect(texts(text)).toEqual(expected));
 
-  it('a $$ that is never closed does not hold everything back', () => {
+  it('a $$ that is never closed does not keep all blocks open', () => {
     expect(texts('Costs $$ here.\n\n' + 'Words and more words.\n\n'.repeat(1000)).length).toBeGreaterThan(400);
   });
 });
 
-describe('what needs the whole', () => {
+describe('needsWhole', () => {
   it.each(['[x]: https://example.org', 'a\n\n[^1]: Note', '<details>\n\nx\n\n</details>', '- a\n  ```\nb\n  ```'])(
-    '%j',
+    'is true for %j',
     text => expect(finished(text).needsWhole).toBe(true)
   );
-  it.each(['a [x] b', '```\n[x]: y\n<b>\n```', 'a < b', '- a\n  ```\n  b\n  ```'])('not %j', text =>
+  it.each(['a [x] b', '```\n[x]: y\n<b>\n```', 'a < b', '- a\n  ```\n  b\n  ```'])('is false for %j', text =>
     expect(finished(text).needsWhole).toBe(false)
   );
 });
 
-it('an open fence is known as soon as its line is whole', () => {
+it('an open fence is known as soon as its line is complete', () => {
   expect(split('Look:\n\n```py').inFence).toBe(false);
   expect(split('Look:\n\n```py\n')).toMatchObject({ inFence: true, tail: '```py\n' });
   expect(split('Look:\n\n```py\na\n\nb').tail).toBe('```py\na\n\nb');
@@ -126,7 +126,7 @@ describe('laws', () => {
   const random = seeded(1);
   const documents = Array.from({ length: 1500 }, () => document(random));
 
-  it('however the text was fed, the blocks are the same', () => {
+  it('the blocks do not depend on how the text was fed', () => {
     for (const text of documents) {
       const once = finished(text);
       expect(finished(text, anyCuts(text, random))).toMatchObject({ closed: once.closed, needsWhole: once.needsWhole });
@@ -153,7 +153,7 @@ describe('laws', () => {
     }
   });
 
-  it('the parts rendered are the whole rendered, where they say so', () => {
+  it('the rendered parts equal the rendered whole unless the whole is needed', () => {
     let applyAttempts = 0;
     for (const text of documents.map(comparable)) {
       const blocks = finished(text);
@@ -172,7 +172,7 @@ function comparable(text: string): string {
   return text.replaceAll('\r\n', '\n').replaceAll('\t', '') + '\n\nThe end.';
 }
 
-/** Markdown as HTML, without the white space between tags that nobody sees. */
+/** Markdown as HTML, without the invisible white space between tags. */
 function html(text: string): string {
   return marked.parse(text, { async: false }).replace(/\n+(?=<)|(?<=>)\n+/g, '');
 }

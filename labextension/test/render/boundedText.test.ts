@@ -3,20 +3,20 @@ import { describe, expect, it } from 'vitest';
 
 import { clipped, foldedText, isolated, LongList, sentence } from '../../src/render/boundedText';
 
-describe('a line of others', () => {
-  it('stays as it is, or says that there was more', () => {
+describe('an untrusted line', () => {
+  it('stays unchanged, or ends with an ellipsis where it was cut', () => {
     expect(clipped('a short one')).toBe('a short one');
     expect(clipped('x'.repeat(1_000_000))).toBe(`${'x'.repeat(299)}…`);
     expect(clipped('😀'.repeat(3), 4)).toBe('😀…');
   });
 
-  it('turns nothing beside it', () => {
+  it('does not change the direction of text beside it', () => {
     expect(isolated('\u202emoc\u2069\u2066')).toBe('\u2068moc\u2069');
   });
 });
 
-describe('a sentence of others', () => {
-  it('is shown, and if it is very long all of it is folded away', () => {
+describe('an untrusted sentence', () => {
+  it('is shown, and folded if it is very long', () => {
     expect(sentence('It failed.')).toEqual(['It failed.']);
     const text = 'It failed. '.repeat(1000);
     const [first, whole] = sentence(text) as [string, HTMLDetailsElement];
@@ -28,7 +28,7 @@ describe('a sentence of others', () => {
 });
 
 describe('a folded text', () => {
-  it('is not looked at before it is opened, if it is long', () => {
+  it('is not drawn before it is opened, if it is long', () => {
     const drawn: string[] = [];
     const draw = (text: string): string => {
       drawn.push(text);
@@ -61,7 +61,7 @@ describe('a long list', () => {
     expect([...list.node.querySelectorAll('ol')].map(({ start }) => start).slice(0, 3)).toEqual([1, 11, 21]);
   });
 
-  it('leaves what is drawn as it is when it grows, and begins anew with others', () => {
+  it('keeps drawn items when it grows, and is redrawn for other items', () => {
     const list = open();
     list.show(items.slice(0, 30));
     const [first] = list.node.querySelectorAll('li');

@@ -13,7 +13,7 @@ describe('diagrams', () => {
     'classDiagram\n  class Shape {\n    <<interface>>\n    +area() float\n  }\n  Animal <|-- Duck',
     'sequenceDiagram\n  A->>B: image of 60 %: "url"; A<<->>B: ok\\nmore',
     'gantt\n  title Plan\n  section One\n  A :a1, 2026-01-01, 30d'
-  ])('that name nothing are drawn: %s', diagram => {
+  ])('that load nothing are drawn: %s', diagram => {
     expect(withoutLoadingDiagrams(fenced(diagram))).toBe(fenced(diagram));
   });
 
@@ -31,7 +31,7 @@ describe('diagrams', () => {
     '---\nconfig: {}\n---\ngraph TD; A',
     'sequenceDiagram\n  properties A: {"icon": "x"}',
     'sequenceDiagram\n  properties A: {"\\u0069con": "x"}'
-  ])('that could name something are code: %s', diagram => {
+  ])('that may load something are shown as code: %s', diagram => {
     expect(withoutLoadingDiagrams(fenced(diagram))).toBe(fenced(diagram).replace('mermaid', 'text'));
   });
 
@@ -39,16 +39,16 @@ describe('diagrams', () => {
     '```\u00a0mermaid\nA@{ img: "x" }\n```',
     '~~~\ufeffmermaid\nA@{ img: "x" }\n~~~',
     '```\u2028mermaid\nA@{\n```'
-  ])('whatever white space is before the word: %j', markdown =>
+  ])('are recognized after any white space: %j', markdown =>
     expect(withoutLoadingDiagrams(markdown)).not.toContain('mermaid')
   );
 
-  it('wherever a formula makes a parser see its end', () => {
+  it('are recognized where a formula hides the end of the fence', () => {
     const list = '- a\n\n  ```mermaid\n  flowchart LR\n  %% $\n  ```\n  $\n  A@{ img: "https://x.org" }\n  ```';
     expect(withoutLoadingDiagrams(list)).toContain('```text');
   });
 
-  it('of several the second is no larger than the first may be', () => {
+  it('are costly if any of several is costly', () => {
     const packet = '- ```mermaid\n  packet-beta\n  0-200000: "x"\n  ```\n';
     expect(isCheapDiagram('- ```mermaid\n  graph TD; A\n  ```\n')).toBe(true);
     expect(isCheapDiagram(`- \`\`\`mermaid\n  graph TD; A\n  \`\`\`\n${packet}`)).toBe(false);
@@ -56,22 +56,22 @@ describe('diagrams', () => {
   });
 
   it.each(['> ~~~~ \tmermaid\n> A@{ img: "x" }\n> ~~~~', '- ```mermaid\n  A@{ img: "x" }\n  ```', '```mermaid\nA@{'])(
-    'wherever the fence is: %s',
+    'are recognized in any container: %s',
     markdown => expect(withoutLoadingDiagrams(markdown)).not.toContain('mermaid')
   );
 
-  it('by what follows, and not by what is before', () => {
+  it('depend on addresses after them, and not before them', () => {
     const text = `[a](https://x.org)\n\n${fenced('graph TD; A')}`;
     expect(withoutLoadingDiagrams(text)).toBe(text);
     expect(withoutLoadingDiagrams(`${text}\nhttps://x.org`)).toBe(`${text.replace('mermaid', 'text')}\nhttps://x.org`);
   });
 
-  it('a fence inside does not end it', () => {
+  it('are not ended by a fence inside them', () => {
     expect(withoutLoadingDiagrams('````mermaid\n```\nA@{ img: "x" }\n````')).toContain('````text');
     expect(withoutLoadingDiagrams('```mermaid\n~~~\nA@{ img: "x" }\n```')).toContain('```text');
   });
 
-  it('takes linear time', async () => {
+  it('take linear time', async () => {
     const text = '```mermaid\nA\n'.repeat(100_000);
     expect(await cpuTime(() => withoutLoadingDiagrams(text))).toBeLessThan(3000);
   });

@@ -35,13 +35,13 @@ async function rendered(html: string, late = '', drawn?: string): Promise<string
 }
 
 describe("Lab's Markdown", () => {
-  it('gives headings no name in the page, and no link to themselves', async () => {
+  it('gives headings no id and no link to themselves', async () => {
     expect(await rendered('<h1 id="main">main</h1><h2>jp-main-dock-panel</h2>')).toBe(
       '<h1>main</h1><h2>jp-main-dock-panel</h2>'
     );
   });
 
-  it('opens links in a tab of their own, without saying from where', async () => {
+  it('opens links in a tab of their own, without a referrer', async () => {
     expect(await rendered('<a href="https://x.org/" rel="opener" target="_top">x</a>')).toBe(LINK);
   });
 
@@ -51,11 +51,11 @@ describe("Lab's Markdown", () => {
     ['an SVG beside a diagram', '```mermaid\na\n```\n<img src="data:image/svg+xml,x">', 0],
     ['an SVG of Markdown beside a diagram', '![a](x)\n\n~~~ mermaid\na\n~~~', 0],
     ['a diagram', '```mermaid\ngraph LR\na-->b\n```', 1]
-  ])('draws an SVG only where it can be nothing but a diagram of Lab: %s', async (_, source, drawn) => {
+  ])('draws an SVG only where it must be a diagram of Lab: %s', async (_, source, drawn) => {
     expect((await rendered(source, '', '<img src="data:image/svg+xml,x">')).match(/<img/g)?.length ?? 0).toBe(drawn);
   });
 
-  it('takes links of this server out of formulas, which are set later', async () => {
+  it('removes links to this server from formulas, which are typeset later', async () => {
     const late =
       '<a href="/logout">a</a><a href="https://x.org/">x</a><math><mrow href="https://x.org/"></mrow></math>';
     expect(await rendered('$x$', late)).toBe(`<span>$x$</span><a>a</a>${LINK}<math><mrow></mrow></math>`);

@@ -40,7 +40,7 @@ const three = (value: number): number[] => [value & 255, (value >> 8) & 255, val
 const vp8x = (width: number, height: number): Blob =>
   riff('VP8X', 0, 0, 0, 0, ...three(width - 1), ...three(height - 1));
 
-it.each(Object.entries({ png, gif, jpeg, vp8, vp8l, vp8x }))('is read from a header: %s', async (_, make) => {
+it.each(Object.entries({ png, gif, jpeg, vp8, vp8l, vp8x }))('the size is read from a header: %s', async (_, make) => {
   expect(await drawProblem(make(1024, 768))).toBe('');
   expect(await drawProblem(make(10_000, 5000))).toBe('');
   expect(await drawProblem(make(10_001, 5000))).toBe('10,001 × 5,000 pixels are too many for this page.');
@@ -55,11 +55,11 @@ it.each([
   ['much before its size', new Blob([file(0xff, 0xd8), ...Array<Blob>(5).fill(app), file(...sof(65_000, 65_000))])],
   ['a frame larger than its screen', file(...screen(1, 1), ...frame(0, 0, 65_000, 65_000))],
   ['a frame beside its screen', file(...screen(1, 1), ...frame(64_999, 64_999, 1, 1))]
-])('is that of a browser for an image with %s', async (_, blob) => {
+])('the size is that of a browser for an image with %s', async (_, blob) => {
   expect(await drawProblem(blob)).toBe(MANY);
 });
 
-it('is read of a data URI', () => {
+it('the size is read from a data URI', () => {
   const uri = (...bytes: number[]): string => `data:image/png;base64,${btoa(String.fromCharCode(...bytes))}`;
   expect(drawProblemOfUri(uri(0xff, 0xd8, ...sof(10, 10)))).toBe('');
   expect(drawProblemOfUri(uri(0xff, 0xd8, ...sof(65_000, 65_000)))).toBe(MANY);
@@ -70,7 +70,7 @@ it('is read of a data URI', () => {
 const UNKNOWN = 'This page cannot tell how many pixels it has.';
 
 it.each([
-  ['nothing', file()],
+  ['an empty file', file()],
   ['half a header', png(1, 1).slice(0, 18)],
   ['a JPEG without a frame', file(0xff, 0xd8, 0xff, 0xda, 0, 0)],
   ['a JPEG of nonsense', file(0xff, 0xd8, ...Array<number>(500).fill(0))],
@@ -79,6 +79,6 @@ it.each([
   ['another WebP', riff('JUNK')],
   ['a text', file(...text('<svg onload=alert(1)>'))],
   ['a bitmap', file(...text('BM'), ...Array<number>(60).fill(0))]
-])('of %s is not known, and it is not drawn', async (_, blob) => {
+])('%s has no known size and is not drawn', async (_, blob) => {
   expect(await drawProblem(blob)).toBe(UNKNOWN);
 });

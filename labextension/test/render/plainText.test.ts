@@ -6,7 +6,7 @@ import { seeded } from '../random';
 
 const pieces = (growing: PlainText): string[] => [...growing.node.children].map(({ textContent }) => textContent);
 
-it('shows all of a text however it grows, in pieces that end with a line', () => {
+it('shows all of a growing text, in pieces that end with a line', () => {
   const random = seeded(5);
   const text = Array.from({ length: 3000 }, (_, n) => `line ${n} ${'x'.repeat(random() * 40)}\n`).join('');
   const growing = new PlainText(document.createElement('div'));
@@ -19,7 +19,7 @@ it('shows all of a text however it grows, in pieces that end with a line', () =>
   expect(pieces(growing).every(piece => piece.endsWith('\n') && piece.length <= 8000)).toBe(true);
 });
 
-it('parts a line without an end, and no character', () => {
+it('splits a line without an end, but no character', () => {
   const text = `x${'👩'.repeat(20_000)}`;
   const growing = new PlainText(document.createElement('div'));
   growing.show(text);
@@ -27,7 +27,7 @@ it('parts a line without an end, and no character', () => {
   expect(pieces(growing).every(piece => piece.length <= 8000 && !/[\ud800-\udbff]$/.test(piece))).toBe(true);
 });
 
-it('leaves what is there alone, and replaces it by another text', () => {
+it('keeps drawn text when it grows, and replaces it by another text', () => {
   const growing = new PlainText(document.createElement('div'));
   growing.show('One');
   const first = growing.node.firstChild!.firstChild;

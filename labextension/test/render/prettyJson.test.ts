@@ -14,11 +14,11 @@ test.each([
   ['{"cut off', '{"cut off'],
   ['"a string"', '"a string"'],
   ['', '']
-])('%s', (text, shown) => {
+])('indents %s', (text, shown) => {
   expect(prettyJson(text)).toBe(shown);
 });
 
-test('what is deep or long takes linear time and room', () => {
+test('deep or long JSON gives output of linear size', () => {
   const deep = '['.repeat(5000) + ']'.repeat(5000);
   expect(prettyJson(deep).length).toBeLessThan(500_000);
   const long = `[${'1,'.repeat(200_000)}1]`;

@@ -63,15 +63,17 @@ describe('nothing looks like a part of the page', () => {
   it.each([
     '<pre><code><span class="ͼ1b">a</span></code></pre>',
     '<div class="jp-RenderedMermaid"><figure><img src="data:image/svg+xml,x" width="90"></figure></div>'
-  ])("but for what Lab's own renderers make: %s", html => expect(withoutLoading(html, { drawings: true })).toBe(html));
+  ])("except the output of Lab's own renderers: %s", html =>
+    expect(withoutLoading(html, { drawings: true })).toBe(html)
+  );
 
-  it('of a class that is a part of another nothing is left', () => {
+  it('classes that only resemble allowed ones are removed', () => {
     expect(withoutLoading('<b class="ͼ1b xͼ1b ͼ1b- jp-RenderedMermaid-x">a</b>')).toBe('<b class="ͼ1b">a</b>');
   });
 });
 
 describe('with remote images', () => {
-  it('those of other sites load, as themselves', () => {
+  it('those of other sites load', () => {
     expect(withoutLoading('<img src="https://x.org/a.png">', { remote: true })).toBe('<img src="https://x.org/a.png">');
   });
 
@@ -79,5 +81,7 @@ describe('with remote images', () => {
     '<img src="/api/x">',
     `<img src="${window.location.origin}/hub/logout">`,
     '<video src="https://x.org/v"></video>'
-  ])('not %s', html => expect(withoutLoading(html, { remote: true })).not.toMatch(/<(img|video)/));
+  ])('those of this site and other elements do not load: %s', html =>
+    expect(withoutLoading(html, { remote: true })).not.toMatch(/<(img|video)/)
+  );
 });

@@ -22,8 +22,8 @@ afterEach(async () => {
 
 const shown = (): string => pane.node.textContent;
 
-describe('what is drawn', () => {
-  it('is in the end the whole text, in order, however it grew', async () => {
+describe('the drawn text', () => {
+  it('is the whole text in the end, in order', async () => {
     const random = seeded(3);
     const text = 'Intro.\n\n```py\nx = 1\n\ny = 2\n```\nAfter.\n\n- a\n\n- b\n\nEnd of it.';
     for (let at = 0; at < text.length; at += 1 + Math.floor(random() * 9)) {
@@ -47,7 +47,7 @@ describe('what is drawn', () => {
     expect(markdown.rendered.filter(text => text === 'One.\n\n')).toHaveLength(1);
   });
 
-  it('draws at most every 100 ms', async () => {
+  it('is updated at most every 100 ms', async () => {
     for (let n = 1; n <= 100; n++) {
       pane.set('x'.repeat(n), false);
       await frames(10);
@@ -86,7 +86,7 @@ describe('what is drawn', () => {
     expect(shown()).toBe('See [a].\n\nMore.\n\n[a]: https://example.org\n');
   });
 
-  it('another text replaces the first, which stays until then and is never joined to it', async () => {
+  it('is replaced by another text, and stays until that is drawn', async () => {
     pane.set('saved text', true);
     await frames();
     pane.set('the log', false);
@@ -98,7 +98,7 @@ describe('what is drawn', () => {
     expect(shown()).toBe('the log says more');
   });
 
-  it('nothing is an answer too', async () => {
+  it('can become empty', async () => {
     pane.set('saved', true);
     await frames();
     pane.set('', true);
@@ -107,7 +107,7 @@ describe('what is drawn', () => {
     expect(pane.isComplete).toBe(true);
   });
 
-  it('is plain text where it would hold up the page, with a line that says so', async () => {
+  it('is plain text with a note where rendering would block the page', async () => {
     const table = `|${'a|'.repeat(1500)}\n|${'-|'.repeat(1500)}\n${'|x\n'.repeat(4000)}`;
     for (let at = 0; at < table.length; at += 2000) {
       pane.set(`Before.\n\n${table.slice(0, at)}`, false);
@@ -124,7 +124,7 @@ describe('what is drawn', () => {
     expect(pane.isComplete).toBe(true);
   });
 
-  it('is plain text where rendering fails, and the rest stays', async () => {
+  it('is plain text only where rendering fails', async () => {
     const warned = vi.spyOn(console, 'warn').mockReturnValue();
     const render = markdown.render.bind(markdown);
     vi.spyOn(markdown, 'render').mockImplementation((host, text) =>
@@ -142,7 +142,7 @@ describe('what is drawn', () => {
     expect(warned).toHaveBeenCalledTimes(2);
   });
 
-  it('is drawn in parts where the whole would hold up the page, or one part does', async () => {
+  it('is drawn in parts where the whole or a part would block the page', async () => {
     const quotes = `${'> '.repeat(60)}deep`;
     const text = `See [a].\n\n${quotes}\n\n[a]: https://example.org`;
     pane.set(text, true);
@@ -152,7 +152,7 @@ describe('what is drawn', () => {
     expect(shown()).toMatch(/^See \[a\].*Drawn in parts/s);
   });
 
-  it.each(['', '[a]: b\n\n'])('is plain text after as much as one answer may have', async start => {
+  it.each(['', '[a]: b\n\n'])('is plain text after the limit of one answer', async start => {
     const text = `${start}${`${'*a* *b* *c* '.repeat(200)}\n\n`.repeat(40)}The end.`;
     pane.set(text.slice(0, 80_000), false);
     await frames();
@@ -163,10 +163,10 @@ describe('what is drawn', () => {
     expect(pane.isComplete).toBe(true);
   });
 
-  it('takes long only where no frame waits for it', async () => {
+  it('is rendered without delaying frames', async () => {
     const render = markdown.render.bind(markdown);
     vi.spyOn(markdown, 'render').mockImplementation((host, text) => {
-      vi.advanceTimersByTime(10); // the clock goes on and the page does not
+      vi.advanceTimersByTime(10); // the clock advances while the page is blocked
       return render(host, text);
     });
     let longest = 0;
@@ -239,7 +239,7 @@ describe('out of sight', () => {
     expect(pane.isComplete).toBe(true);
   });
 
-  it('links that are defined elsewhere are resolved when it comes into sight', async () => {
+  it('links that are defined elsewhere are resolved when the text comes into sight', async () => {
     const text = `${table}[a]\n\n[a]: https://a.example\n`;
     pane.set(text, true);
     screen.intersect(false);

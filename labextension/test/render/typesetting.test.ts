@@ -17,7 +17,7 @@ async function given(html: string): Promise<string[]> {
 const many = 'Much is said, and more. '.repeat(200);
 
 describe('a formula', () => {
-  it('is typeset with all others of a short text in one', async () => {
+  it('is typeset in one call with all others of a short text', async () => {
     expect(await given('<p>As $a$ and $b$ say.</p>')).toEqual(['As $a$ and $b$ say.']);
   });
 
@@ -48,7 +48,7 @@ describe('a formula', () => {
     ['with a command', '$\\newcommand{\\a}{xxxx}\\a\\a$'],
     ['with an operator', '$\\DeclareMathOperator{\\a}{a}$'],
     ['that loads', '$\\require{physics}$']
-  ])('%s stays as it was written, and the others do not', async (_, formula) => {
+  ])('%s is shown as written, and the others are typeset', async (_, formula) => {
     const host = document.createElement('div');
     host.innerHTML = `<p>${formula}</p><p>As $a$ says.</p>`;
     const seen: string[] = [];
@@ -59,7 +59,10 @@ describe('a formula', () => {
     );
   });
 
-  it.each(['$\\newline a$', '$\\left( a \\right)$', '$\\defeq$'])('%s defines nothing', async formula => {
-    expect(await given(formula)).toEqual([formula]);
-  });
+  it.each(['$\\newline a$', '$\\left( a \\right)$', '$\\defeq$'])(
+    'that defines nothing is typeset: %s',
+    async formula => {
+      expect(await given(formula)).toEqual([formula]);
+    }
+  );
 });

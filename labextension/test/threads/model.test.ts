@@ -34,7 +34,7 @@ afterEach(() => {
 });
 
 describe('the list', () => {
-  it('is read while a user looks, at hints, and not more often than that', async () => {
+  it('is read at hints while it is visible, at a limited rate', async () => {
     hear(hint);
     await pass();
     expect(server.threads).not.toHaveBeenCalled();
@@ -55,7 +55,7 @@ describe('the list', () => {
     expect(server.threads).not.toHaveBeenCalled();
   });
 
-  it('says why it may be old', async () => {
+  it('reports why it may be outdated', async () => {
     server.threads.mockRejectedValueOnce(refused(503, 'unavailable', 'Starting.'));
     model.look();
     await pass();
@@ -88,7 +88,7 @@ describe('a conversation', () => {
     expect(trip.turns.map(({ job }) => job)).toEqual(['a', 'b']);
   });
 
-  it('knows the whole question of what came to nothing, or its title', async () => {
+  it('has the whole question of a failed turn, or its title', async () => {
     server.has.jobs.unshift(jobOf('b', 'failed'), jobOf('c', 'failed'));
     server.messages.mockImplementation(job =>
       job === 'c'
@@ -100,7 +100,7 @@ describe('a conversation', () => {
     expect(trip.turns.slice(1).map(({ asked }) => asked[0]!.content)).toEqual(['Title of c', 'All of it']);
   });
 
-  it('tries again by itself when the server did not answer', async () => {
+  it('is read again when the server did not respond', async () => {
     server.threadMessages.mockRejectedValueOnce(refused(0, 'unreachable', 'No way.'));
     const trip = model.open('trip');
     await pass();
@@ -109,7 +109,7 @@ describe('a conversation', () => {
     expect([trip.trouble, trip.turns.length]).toEqual([null, 1]);
   });
 
-  it('goes along when it is renamed, here or elsewhere, with what is being written', async () => {
+  it('follows a rename here or elsewhere, and keeps its draft', async () => {
     const trip = model.open('trip');
     await pass();
     trip.write({ text: 'half a sen' });
@@ -130,7 +130,7 @@ describe('a conversation', () => {
     expect(model.open('Berne').draft.text).toBe('half a sen');
   });
 
-  it('says that it was deleted, and begins anew by a question', async () => {
+  it('reports that it was deleted, and is new under an unknown name', async () => {
     const trip = model.open('trip');
     await pass();
     server.has.jobs = [];
@@ -144,7 +144,7 @@ describe('a conversation', () => {
 });
 
 describe('a question', () => {
-  it('is sent with an id made here, and the same one until it is through', async () => {
+  it('is sent with an id of its own, and with the same one until it succeeds', async () => {
     server.has.threads = [threadOf('trip', { model: 'p/n' })];
     const trip = model.open('trip');
     await pass();
@@ -168,7 +168,7 @@ describe('a question', () => {
     expect(server.submit.mock.calls[2]![0].id).not.toBe(first!.id);
   });
 
-  it('names no model where none is written, and is not sent twice or empty', async () => {
+  it('has no model if none is given, and is not sent twice or empty', async () => {
     const trip = model.open('new one');
     trip.write({ text: '  \n' });
     await trip.send();
@@ -180,7 +180,7 @@ describe('a question', () => {
     expect(server.submit.mock.calls[0]![0]).not.toHaveProperty('model');
   });
 
-  it('does not take along what is written while it is sent', async () => {
+  it('does not clear text that is typed while it is sent', async () => {
     const trip = model.open('trip');
     trip.write({ text: 'First' });
     const sending = trip.send();
@@ -189,7 +189,7 @@ describe('a question', () => {
     expect(trip.draft.text).toBe('First, and the next');
   });
 
-  it('is kept when its view is closed, by thread', () => {
+  it('is kept for its thread when its view is closed', () => {
     const trip = model.open('trip');
     trip.write({ text: 'not yet' });
     trip.dispose();
@@ -197,7 +197,7 @@ describe('a question', () => {
     expect(model.open('trip').draft.text).toBe('not yet');
   });
 
-  it('cannot be asked offline, nor by who may only read', async () => {
+  it('cannot be sent offline or without permission to write', async () => {
     expect(model.hindrance).toBeNull();
     hear({ type: 'offline' });
     expect(model.hindrance!.code).toBe('offline');

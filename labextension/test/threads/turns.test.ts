@@ -13,7 +13,7 @@ const brief = (...given: Parameters<typeof turnsOf>): unknown[] =>
   ]);
 
 describe('a conversation', () => {
-  it('is its turns, those that go on last', () => {
+  it('consists of its turns, with running ones last', () => {
     const said = [...saidBy('a', 'One?', 'One.'), ...saidBy('b', 'Two?')];
     expect(brief(said, [jobOf('b', 'running'), jobOf('a', 'completed')])).toEqual([
       ['a', 'One?', 'a', 'One.'],
@@ -21,7 +21,7 @@ describe('a conversation', () => {
     ]);
   });
 
-  it('has what came to nothing where it was asked', () => {
+  it('has failed turns at the place of their question', () => {
     const said = [...saidBy('b', 'Two?', 'Two.'), ...saidBy('d', 'Four?')];
     const jobs = [
       jobOf('e', 'failed'),
@@ -33,7 +33,7 @@ describe('a conversation', () => {
     expect(brief(said, jobs).map(turn => (turn as string[])[0])).toEqual(['a', 'b', 'c', 'd', 'e']);
   });
 
-  it('has a retry in the place of what it asks again', () => {
+  it('has a retry in the place of the retried turn', () => {
     const jobs = [
       jobOf('c', 'completed', { retry_of: 'a' }),
       jobOf('b', 'completed'),
@@ -48,13 +48,13 @@ describe('a conversation', () => {
     ]);
   });
 
-  it('has an answer and the retry of it that continues once', () => {
+  it('has an answer and its running retry as one turn', () => {
     const jobs = [jobOf('b', 'running', { retry_of: 'a' }), jobOf('a', 'completed', { retried_by: 'b' })];
     expect(brief([...saidBy('a', 'One?', 'One.'), ...saidBy('b', 'One?')], jobs)).toEqual([['a', 'One?', 'a', 'One.']]);
     expect(turnsOf(saidBy('a', 'One?', 'One.'), jobs)[0]!.record!.id).toBe('b');
   });
 
-  it('has what deleted jobs said, each turn by itself, and images by what they are', () => {
+  it('has answers of deleted jobs as separate turns, and keeps images of questions', () => {
     const image = { type: 'image', media_type: 'image/png', bytes: 7 } as const;
     const said = [
       ...saidBy(null, 'One?', 'One.'),
@@ -92,7 +92,7 @@ describe('a conversation', () => {
     ]);
   });
 
-  it('names who asked first, not who asked again', () => {
+  it('names the submitter of the first job, not of its retry', () => {
     const jobs = [
       jobOf('d', 'failed', { submitted_by: 'eve' }),
       jobOf('c', 'completed', { retry_of: 'a', submitted_by: 'bob' }),

@@ -104,7 +104,7 @@ afterEach(async () => {
 });
 
 describe('the conversation', () => {
-  it('shows what was asked as it was typed, and answers live', async () => {
+  it('shows questions as typed, and answers live', async () => {
     has(1);
     await show('trip');
     server.has.threads = [threadOf('trip', { jobs: 2, status: 'running' })];
@@ -124,7 +124,7 @@ describe('the conversation', () => {
     expect(actions.fork).toHaveBeenCalledWith('trip', 'j0');
   });
 
-  it('says who asked where other people take part, and else only what is yours', async () => {
+  it('names submitters if several users take part, otherwise only the viewer', async () => {
     has(4);
     const roles = (): (string | null)[] => all('.jp-bgstream-said').map(node => node.firstElementChild!.textContent);
     server.has.viewer = 'ada';
@@ -141,7 +141,7 @@ describe('the conversation', () => {
     expect(all('.jp-bgstream-role').map(({ dir }) => dir)).toEqual(['auto', 'auto', 'auto', 'auto']);
   });
 
-  it('says who asked in a turn of the thread that this one was forked from', async () => {
+  it('names the submitter of a turn of the thread that it was forked from', async () => {
     server.has.threads = [threadOf('trip', { forked_from: 'origin' })];
     server.has.said = { trip: [...saidBy('o', 'One?', 'One.'), ...saidBy('again', 'Two?', 'Two.')] };
     server.has.jobs = [
@@ -173,7 +173,7 @@ describe('the conversation', () => {
     ]);
   });
 
-  it('is words and nothing else, whatever the names and messages are', async () => {
+  it('shows hostile names and messages as text', async () => {
     server.has.threads = [threadOf(HOSTILE, { forked_from: HOSTILE, model: HOSTILE })];
     server.has.said = {
       [HOSTILE]: [
@@ -201,7 +201,7 @@ describe('the conversation', () => {
     expect(all('img, script').length).toBe(0);
   });
 
-  it('draws the newest turns, and earlier ones when a user wants them', async () => {
+  it('draws the newest turns, and earlier ones on request', async () => {
     has(70);
     await show('trip');
     expect(all('.jp-bgstream-turn').length).toBe(30);
@@ -214,7 +214,7 @@ describe('the conversation', () => {
     expect($('[data-action=show-earlier]').hidden).toBe(true);
   });
 
-  it('stays at its end, and where a user reads', async () => {
+  it('stays at its end unless the user has scrolled', async () => {
     has(1);
     await show('trip');
     const scroller = $('.jp-bgstream-conversation');
@@ -243,7 +243,7 @@ describe('the conversation', () => {
     expect($('[data-action=newest]').hidden).toBe(true);
   });
 
-  it('says when it was deleted', async () => {
+  it('reports that it was deleted', async () => {
     has(1);
     await show('trip');
     server.has.jobs = [];
@@ -256,7 +256,7 @@ describe('the conversation', () => {
 });
 
 describe('the composer', () => {
-  it('sends at Ctrl+Enter and not at Enter, and keeps its keys', async () => {
+  it('sends at Ctrl+Enter and not at Enter, and keeps its keys from the page', async () => {
     has(1);
     await show('trip');
     const heard = vi.fn();
@@ -276,7 +276,7 @@ describe('the composer', () => {
     document.body.removeEventListener('keydown', heard);
   });
 
-  it('shows the server’s sentence and keeps the text', async () => {
+  it('shows the error of the server and keeps the text', async () => {
     has(1);
     await show('trip');
     server.submit.mockRejectedValueOnce(refused(429, 'queue_full', 'The queue is full.'));
@@ -290,7 +290,7 @@ describe('the composer', () => {
     expect($('[role=alert]').hidden).toBe(true);
   });
 
-  it('says why it cannot send, and lets one write meanwhile', async () => {
+  it('shows why it cannot send, and still accepts text', async () => {
     has(1);
     await show('trip');
     const button = (): HTMLElement => $('[data-action=send]');
@@ -305,7 +305,7 @@ describe('the composer', () => {
     expect(field().value).toBe('Go on');
   });
 
-  it('says how to sign in again without losing what is written', async () => {
+  it('shows how to sign in again, and keeps the text', async () => {
     has(1);
     await show('trip');
     type('Go on');
@@ -317,7 +317,7 @@ describe('the composer', () => {
     expect([field().value, field().disabled]).toEqual(['Go on', false]);
   });
 
-  it('is closed to who may only read', async () => {
+  it('is disabled without permission to write', async () => {
     has(1);
     server.has.mayWrite = false;
     await show('trip');
@@ -326,7 +326,7 @@ describe('the composer', () => {
     expect($('[data-action=delete]').hidden).toBe(true);
   });
 
-  it('keeps what is written, and the model, over a closed view', async () => {
+  it('keeps text and model after its view is closed', async () => {
     has(1);
     await show('trip');
     type('half a sen');

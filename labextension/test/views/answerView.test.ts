@@ -78,14 +78,14 @@ describe('a retry', () => {
     expect(view.holds('c')).toBe(false);
   });
 
-  it('is not shown again at each news of its chain', () => {
+  it('is not redrawn at each update of its chain', () => {
     chain(['a', 'failed'], ['b', 'queued']);
     const before = shown();
     chain(['a', 'failed'], ['b', 'completed']);
     expect(shown()).toBe(before);
   });
 
-  it('says so, and lets the reader look at what was said before', async () => {
+  it('is labelled, and earlier answers can be opened', async () => {
     chain(['z', 'interrupted'], ['a', 'failed'], ['b', 'running']);
     expect(retried().map(each => each.textContent)).toEqual([
       'Retry of a failed answer',
@@ -109,7 +109,7 @@ describe('a retry', () => {
     expect(follows.get('a')!.size).toBe(0);
   });
 
-  it('of an answer without a word says why there is none', async () => {
+  it('of an empty answer shows the reason', async () => {
     chain(['a', 'failed'], ['b', 'running']);
     retried()[0]!.open = true;
     await frames(0);
@@ -127,13 +127,13 @@ describe('a retry', () => {
     expect(document.activeElement).toBe(shown());
   });
 
-  it('takes no focus that was elsewhere', () => {
+  it('does not take a focus from elsewhere', () => {
     tell('a', failed('Half'));
     chain(['a', 'failed'], ['b', 'queued']);
     expect(document.activeElement).toBe(document.body);
   });
 
-  it('that is gone leaves the one before, with its saved text', async () => {
+  it('that was deleted is replaced by the answer before it, with its saved text', async () => {
     chain(['a', 'failed'], ['b', 'queued']);
     chain(['a', 'failed']);
     await frames();

@@ -12,28 +12,28 @@ function watched(...ended: number[]): BatchRate {
 const steady = (seconds: number, each: number): number[] => Array.from({ length: seconds + 1 }, (_, i) => i * each);
 
 describe('the time left', () => {
-  it('is not said before there is enough to know', () => {
+  it('is unknown before there is enough data', () => {
     expect(watched(0, 5, 10, 15).left(100, 3)).toBeNull(); // three seconds tell nothing
     expect(watched(0, 0, 0, 0, 0, 1, 2).left(100, 6)).toBeNull(); // nor do two ends
   });
 
-  it('goes by the pace', () => {
+  it('follows the rate', () => {
     expect(watched(...steady(10, 2)).left(100, 10)).toBe(50);
   });
 
-  it('goes by what was lately, not by how it began', () => {
+  it('follows the recent rate, not the initial one', () => {
     const slow = steady(60, 1);
     const fast = steady(60, 10).map(count => 60 + count);
     expect(watched(...slow, ...fast.slice(1)).left(600, 120)).toBeCloseTo(60, -1);
   });
 
-  it('grows while nothing ends, and is not said any more when that is long', () => {
+  it('grows while no job ends, and is unknown after a long standstill', () => {
     const pace = watched(...steady(10, 2));
     expect(pace.left(100, 30)).toBe(150);
     expect(pace.left(100, 70)).toBeNull();
   });
 
-  it('is learned anew when some are asked again', () => {
+  it('is reset by retries', () => {
     const pace = watched(...steady(10, 2));
     pace.note({ at: 11, ended: 18, tokens: 180 });
     expect(pace.left(2, 11)).toBeNull();
@@ -41,7 +41,7 @@ describe('the time left', () => {
 });
 
 describe('a standstill', () => {
-  it('is what is long for this batch', () => {
+  it('is relative to the rate of the batch', () => {
     expect(watched(0, 5, 10).stalled(61)).toBeNull();
     expect(watched(0, 5, 10).stalled(62)).toBe(60);
     const slow = new BatchRate();
@@ -50,7 +50,7 @@ describe('a standstill', () => {
     expect(slow.stalled(800)).toBe(500);
   });
 
-  it('is also one from the beginning', () => {
+  it('is also recognized from the beginning', () => {
     expect(watched(0).stalled(59)).toBeNull();
     expect(watched(0).stalled(60)).toBe(60);
     expect(new BatchRate().stalled(1000)).toBeNull();
@@ -64,14 +64,14 @@ describe('tokens per second', () => {
     expect(watched(...steady(60, 1), ...steady(60, 10).map(count => 60 + count)).tokens(121)).toBeCloseTo(100, -1);
   });
 
-  it('are not made up', () => {
+  it('are unknown without usage', () => {
     const pace = new BatchRate();
     [0, 5, 10].forEach(at => pace.note({ at, ended: at, tokens: null }));
     expect(pace.tokens(10)).toBeNull();
   });
 });
 
-it('a long batch is remembered in bounded room', () => {
+it('a long batch takes bounded memory', () => {
   const pace = new BatchRate();
   for (let at = 0; at < 100_000; at++) {
     pace.note({ at, ended: Math.floor(at / 1000), tokens: at });

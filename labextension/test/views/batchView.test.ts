@@ -55,7 +55,7 @@ describe('a batch on a page that is signed out', () => {
   const denial = { code: 'signed_out' as const, message: 'Sign in again: reload this page', since };
   const running = batchOf({ completed: 5, failed: 1 }, { total: 10, submitted: 10, running: 4 });
 
-  it('says what to do, stands still and can be neither stopped nor asked again', () => {
+  it('shows what to do, stops its clock and can be neither stopped nor retried', () => {
     open();
     tell(running, null);
     vi.advanceTimersByTime(30_000);
@@ -74,13 +74,13 @@ describe('a batch on a page that is signed out', () => {
     expect([words('connection'), words('elapsed')]).toEqual(['', '1 min 10 s']);
   });
 
-  it('is not connecting before the first reading', () => {
+  it('is shown as not connected before the first reading', () => {
     open();
     tell(null, denial);
     expect([words('state'), words('connection')]).toEqual(['Not connected', denial.message]);
   });
 
-  it('needs no word once it has ended', () => {
+  it('shows no connection message once it has ended', () => {
     open();
     tell(batchOf({ completed: 10 }, { total: 10, status: 'completed' }), denial);
     expect(words('connection')).toBe('');
@@ -88,7 +88,7 @@ describe('a batch on a page that is signed out', () => {
 });
 
 describe('a batch', () => {
-  it('says how far it is', () => {
+  it('shows its progress', () => {
     open();
     expect([words('state'), part('bar').hidden]).toEqual(['Connecting…', true]);
     tell(
@@ -123,13 +123,13 @@ describe('a batch', () => {
     ['Failed', 'failed', batchOf({ failed: 3 })],
     ['Stopped', 'cancelled', batchOf({ completed: 1, cancelled: 2 })],
     ['Partly done', 'partly', batchOf({ completed: 1, interrupted: 2 })]
-  ])('says %s', (said, state, batch) => {
+  ])('shows %s', (said, state, batch) => {
     open();
     tell(batch, null);
     expect([words('state'), view.node.dataset.state]).toEqual([said, state]);
   });
 
-  it('says how fast it goes and how long it takes, once it knows', () => {
+  it('shows rate and remaining time once they are known', () => {
     open();
     for (let second = 0; second <= 10; second++) {
       const usage = { input_tokens: 1, output_tokens: second * 50 };
@@ -147,7 +147,7 @@ describe('a batch', () => {
     expect([words('left'), words('speed'), part('try').hidden]).toEqual(['', '', true]);
   });
 
-  it('draws nothing again that is the same', () => {
+  it('does not redraw unchanged parts', () => {
     open();
     tell(batchOf({ completed: 1 }, { running: 2 }), null);
     const changes = new MutationObserver(() => undefined);
@@ -162,7 +162,7 @@ describe('a paused batch', () => {
   const going = { total: 100, submitted: 100, queued: 90, running: 3 };
   const batch = batchOf({ completed: 2, failed: 5 }, { ...going, paused, cost: { usd: 0.5, estimated: true } });
 
-  it('says why, and offers what can be done', () => {
+  it('shows the reason and the possible actions', () => {
     open();
     tell(batch, null);
     expect([words('state'), view.node.dataset.state]).toEqual(['Paused', 'paused']);
@@ -175,7 +175,7 @@ describe('a paused batch', () => {
     expect([words('left'), words('speed'), part('try').hidden]).toEqual(['', '', true]);
   });
 
-  it('continues, once, and hands the focus on', async () => {
+  it('resumes once and moves the focus', async () => {
     open();
     tell(batch, null);
     button('resume-batch').focus();
@@ -192,7 +192,7 @@ describe('a paused batch', () => {
     expect(part('try').hidden).toBe(true); // that nothing has ended while it was paused is no news
   });
 
-  it('says why it does not go on', async () => {
+  it('shows why it was not resumed', async () => {
     batches.resume.mockRejectedValue(new Error('The server stops.'));
     open();
     tell(batch, null);
@@ -202,7 +202,7 @@ describe('a paused batch', () => {
     expect(words('state')).toBe('Paused');
   });
 
-  it('was seen where it was on the screen, and its end later as well', () => {
+  it('is marked as seen on the screen, and its end again later', () => {
     open();
     tell(batch, null);
     expect(batches.seen).not.toHaveBeenCalled();
@@ -213,13 +213,13 @@ describe('a paused batch', () => {
     expect(batches.seen).toHaveBeenCalledTimes(2);
   });
 
-  it('is no longer so when it has ended', () => {
+  it('is not shown as paused after its end', () => {
     open();
     tell(batchOf({ failed: 3 }, { paused }), null);
     expect([button('resume-batch').hidden, part('problem').hidden]).toEqual([true, true]);
   });
 
-  it('cannot go on where the page is signed out', () => {
+  it('cannot be resumed when the page is signed out', () => {
     open();
     tell(batch, { code: 'signed_out', message: 'Sign in again: reload this page', since: 1 });
     button('resume-batch').click();
@@ -228,8 +228,8 @@ describe('a paused batch', () => {
   });
 });
 
-describe('its buttons', () => {
-  it('stop what continues, once', async () => {
+describe('the buttons of a batch', () => {
+  it('stop running jobs once', async () => {
     open();
     tell(batchOf({ completed: 1 }, { running: 2 }), null);
     expect(button('retry-batch').hidden).toBe(true);
@@ -241,7 +241,7 @@ describe('its buttons', () => {
     expect([words('state'), button('stop').hidden, words('retry')]).toEqual(['Stopped', true, 'Retry 2 stopped']);
   });
 
-  it('ask again what has no answer, and hand the focus on', async () => {
+  it('retry rows without an answer, and move the focus', async () => {
     open();
     tell(batchOf({ completed: 1, failed: 1, interrupted: 1 }), null);
     expect(words('retry')).toBe('Retry 2 without an answer');
@@ -253,7 +253,7 @@ describe('its buttons', () => {
     expect(document.activeElement).toBe(button('stop'));
   });
 
-  it('say why a wish was not followed', async () => {
+  it('show why a request failed', async () => {
     batches.retry.mockRejectedValue(new Error('The queue is full.'));
     open();
     tell(batchOf({ completed: 1, failed: 2 }), null);
@@ -263,7 +263,7 @@ describe('its buttons', () => {
     expect(words('retry')).toBe('Retry 2 failed');
   });
 
-  it('list its jobs', () => {
+  it('list the jobs of the batch', () => {
     open();
     expect(button('show-jobs').hidden).toBe(true);
     tell(batchOf({ completed: 3 }), null);
@@ -271,7 +271,7 @@ describe('its buttons', () => {
     expect(batches.show.mock.calls).toEqual([[{ batch: 'g', title: 'T' }]]);
   });
 
-  it('have their keys for themselves', () => {
+  it('keep their keys from the notebook', () => {
     open();
     const heard = vi.fn();
     document.body.addEventListener('keydown', heard);
@@ -281,7 +281,7 @@ describe('its buttons', () => {
   });
 });
 
-describe('trouble', () => {
+describe('an error', () => {
   const saved = {
     status: 'running',
     title: 'Saved',
@@ -289,7 +289,7 @@ describe('trouble', () => {
     counts: { completed: 1, failed: 0, cancelled: 0, interrupted: 0 }
   } as const;
 
-  it('leaves the numbers of the file', () => {
+  it('keeps the saved numbers', () => {
     open(saved);
     expect([words('state'), words('numbers')]).toEqual(['Connecting…', '1 of 3 answered']);
     tell(null, { code: 'not_found', message: 'No.' });
@@ -298,7 +298,7 @@ describe('trouble', () => {
     expect(['stop', 'retry-batch', 'show-jobs'].every(action => button(action).hidden)).toBe(true);
   });
 
-  it('of the line is not the batch’s', () => {
+  it('of the connection is not shown as an error of the batch', () => {
     open();
     tell(batchOf({ completed: 1 }, { running: 2 }), null);
     tell(batchOf({ completed: 1 }, { running: 2 }), { code: 'offline', message: 'x' });
@@ -308,8 +308,8 @@ describe('trouble', () => {
   });
 });
 
-describe('seen', () => {
-  it('is the end that was drawn in sight, once for each end', () => {
+describe('the seen message', () => {
+  it('is sent for an end that was drawn on the screen, once for each end', () => {
     open();
     tell(batchOf({ completed: 1 }), null);
     screen.intersect(true);
@@ -325,8 +325,8 @@ describe('seen', () => {
   });
 });
 
-describe('a wish that seemed to fail', () => {
-  it('is not said any more once it was followed', async () => {
+describe('a request that seemed to fail', () => {
+  it('is no longer shown once it has succeeded', async () => {
     batches.cancel.mockRejectedValue(new Error('the kernel is busy, and will do it as soon as it is free.'));
     open();
     tell(batchOf({ completed: 1 }, { running: 2 }), null);
@@ -340,7 +340,7 @@ describe('a wish that seemed to fail', () => {
   });
 });
 
-it('what has ended is not looked for while the server is away', () => {
+it('an ended batch shows no connection message while the server is away', () => {
   open();
   tell(batchOf({ completed: 3 }), { code: 'offline', message: 'x' });
   expect([words('state'), words('connection')]).toEqual(['Done', '']);

@@ -77,21 +77,21 @@ it('each answer is below its model, with its own state', async () => {
   expect(each('.jp-bgstream-state')).toEqual(['Connecting…', 'Done']);
 });
 
-it('each is seen for itself', async () => {
+it('each answer is marked as seen on its own', async () => {
   screen.intersect(true);
   follows.get('b')!(done('Two.'));
   await frames();
   expect(seen.mock.calls).toEqual([['b', 'c4']]);
 });
 
-it('it stays when a save gives it the ids that it has come to', () => {
+it('the view stays when a save changes its ids to those of retries', () => {
   const link = (id: string) => ({ id, model: 'p/one', status: 'completed' });
   chains.get('a')!([link('a'), link('a2')] as never);
   expect([view.holds(['a2', 'b']), view.holds(['a', 'b'])]).toEqual([true, true]);
   expect([view.holds(['b', 'a']), view.holds(['a']), view.holds(['a', 'b', 'c'])]).toEqual([false, false, false]);
 });
 
-it('it leaves all of them', () => {
+it('disposal ends all follows', () => {
   view.dispose();
   expect([follows.size, chains.size]).toEqual([0, 0]);
 });

@@ -67,7 +67,7 @@ describe('a list of images', () => {
     vi.unstubAllGlobals();
   });
 
-  it('loads when it is in sight, each image once, and lets go of them at its end', async () => {
+  it('loads each image once when in sight, and releases them at disposal', async () => {
     open();
     expect(list.node.hidden).toBe(true);
     const two = [png(1), { ...png(2, 12_250), media_type: 'image/webp' as const }];
@@ -93,7 +93,7 @@ describe('a list of images', () => {
     expect(urls.size).toBe(0);
   });
 
-  it('draws none of very many pixels, and lets it be saved', async () => {
+  it('does not draw an image of very many pixels, but offers to save it', async () => {
     open();
     load.mockResolvedValue(new Whole(BOMB));
     list.see(true);
@@ -104,7 +104,7 @@ describe('a list of images', () => {
     expect([words(), sources()]).toEqual([[`Picture 1, PNG, 70 bytes|${why}|Save`], [null]]);
   });
 
-  it('draws none of very many pixels from the file of a notebook either', async () => {
+  it('does not draw a saved image of very many pixels', async () => {
     open(`Picture 1, PNG, 70 bytes\n\n![Picture 1](${uri(BOMB)})`);
     const why = 'Not shown: 65,535 × 65,535 pixels are too many for this page.';
     expect([words(), sources()]).toEqual([[`Picture 1, PNG, 70 bytes|${why}|Save`], [null]]);
@@ -114,7 +114,7 @@ describe('a list of images', () => {
     expect([words(), sources()]).toEqual([['Picture 1, PNG, 70 bytes||Save'], ['blob:1']]);
   });
 
-  it('of another attempt replaces them', async () => {
+  it('replaces its images at another attempt', async () => {
     open();
     list.see(true);
     list.show({ images: [png(1)] }, true);
@@ -123,7 +123,7 @@ describe('a list of images', () => {
     expect([figures().length, list.node.hidden, urls.size]).toEqual([0, true, 0]);
   });
 
-  it('keeps the caption of what cannot be had, with the reason, and tries again when asked or online', async () => {
+  it('shows why an image failed to load, and loads it again on request or online', async () => {
     open();
     load.mockRejectedValue(new Error('The server cannot be reached.'));
     list.see(true);
@@ -142,7 +142,7 @@ describe('a list of images', () => {
     expect(words()).toEqual(['Picture 1, PNG, 70 bytes||Save']);
   });
 
-  it('draws nothing of a type that it does not know, and says so if the browser cannot draw it', async () => {
+  it('does not draw unknown types, and reports images that the browser cannot draw', async () => {
     open();
     list.see(true);
     list.show({ images: [{ ...png(1), media_type: 'image/svg+xml' as never }, png(2)] }, true);
@@ -153,7 +153,7 @@ describe('a list of images', () => {
     expect(words()[1]).toBe('Picture 2, PNG, 70 bytes|Not shown: This browser cannot draw it.|Save');
   });
 
-  it('shows what the file has until the log and the image are here', async () => {
+  it('shows saved images until the log and the image are loaded', async () => {
     const data = uri(SMALL);
     open(`Hi.\n\nPicture 1, PNG, 70 bytes\n\n![Picture 1](${data})\n\n*Running…*`);
     expect(list.savedText).toBe('Hi.\n\n*Running…*');
@@ -171,7 +171,7 @@ describe('a list of images', () => {
     expect([sources(), words()]).toEqual([['blob:1'], ['Picture 1, PNG, 70 bytes||Save']]);
   });
 
-  it('says what to do where the page is older than this code', async () => {
+  it('asks for a reload when the page is older than this code', async () => {
     open('', {});
     list.see(true);
     list.show({ images: [png(1)] }, true);
@@ -192,12 +192,12 @@ describe('a saved text', () => {
     }
   );
 
-  it('gives so many images and no more', () => {
+  it('gives a limited number of images', () => {
     const { text, images } = splitImages(Array(100).fill(image('data:image/png;base64,AAAA')).join('\n\n'));
     expect([images.length, text.match(/data:/g)?.length]).toEqual([64, 36]);
   });
 
-  it('gives its images, and is taken apart in linear time', async () => {
+  it('is split into text and images in linear time', async () => {
     const data = `data:image/png;base64,${'A'.repeat(1_000_000)}`;
     const saved = `${'Picture 1, PNG, 70 bytes\n\n'.repeat(20_000)}${image(data)}\n\n${image(data)}`;
     expect(await cpuTime(() => splitImages(saved))).toBeLessThan(2000);
@@ -208,7 +208,7 @@ describe('a saved text', () => {
   });
 });
 
-it('of an answer may be in a file as long as they are not too large, each and together', () => {
+it('images of an answer are embedded within limits for each and for all', () => {
   const [large, small] = [png(1, 2 ** 20), png(9, 10)];
   expect(embeddable([png(8, 2 ** 20 + 1), large, large, large, small, large, small])).toEqual([
     ...[large, large, large, small],
@@ -217,7 +217,7 @@ it('of an answer may be in a file as long as they are not too large, each and to
   expect(embeddable([large, large, large, large, small])).toHaveLength(4);
 });
 
-it('has its size in words', () => {
+it('a caption has the formatted size', () => {
   const sizes = [0, 999, 1000, 1049, 1050, 12_250, 999_949, 999_950, 20_000_000];
   const words = ['0 bytes', '999 bytes', '1.0 kB', '1.0 kB', '1.1 kB', '12.3 kB', '999.9 kB', '1.0 MB', '20.0 MB'];
   expect(sizes.map(formatSize)).toEqual(words);
@@ -230,7 +230,7 @@ it.each([
   ['Here: (Picture 1: PNG, 70 bytes)', 1, 'stop', null],
   ['(Picture 1: PNG, 70 bytes)', 0, 'stop', null],
   ['(Picture 1: PNG, 70 bytes)', 1, 'length', null]
-])('an answer of %j with %i images that ended for %s is called %s', (text, count, finish_reason, said) => {
+])('an answer of %j with %i images that ended for %s is labelled %s', (text, count, finish_reason, said) => {
   const images = Array.from({ length: count }, (_, i) => ({ type: 'image' as const, ...png(i + 1) }));
   const delta = { type: 'delta', channel: 'text', text } as const;
   const answer = fold(
@@ -256,7 +256,7 @@ describe('a kernel', () => {
     images = new KernelImages(model);
   });
 
-  it('hands an image over in pieces', async () => {
+  it('sends an image in pieces', async () => {
     const file = images.load('j1', png(1));
     const [{ call, ...asked }] = sent as [Record<string, unknown>];
     expect(asked).toEqual({ type: 'image', job: 'j1', image: '1-1' });
@@ -267,7 +267,7 @@ describe('a kernel', () => {
     expect((await file).size).toBe(7);
   });
 
-  it('says why it does not', async () => {
+  it('reports why it does not send an image', async () => {
     const file = images.load('j1', png(1));
     hear({ type: 'done', call: sent[0]!.call, error: { code: 'not_found', message: 'It is gone.' } });
     await expect(file).rejects.toThrow('It is gone.');
@@ -275,7 +275,7 @@ describe('a kernel', () => {
     expect(sent).toHaveLength(1);
   });
 
-  it('that is busy is waited for, as long as it says something now and then', async () => {
+  it('that is busy is waited for while it sends pieces', async () => {
     vi.useFakeTimers();
     const file = images.load('j1', png(1));
     const refused = expect(file).rejects.toThrow('The kernel is busy.');

@@ -78,7 +78,7 @@ describe('the state line', () => {
       'interrupted',
       state(log(...begin, { type: 'interrupted', code: 'server_died', message: 'It died.' }))
     ]
-  ])('says %s', (said, shown, followed) => {
+  ])('shows %s', (said, shown, followed) => {
     open();
     tell(followed);
     expect(words('state')).toBe(said);
@@ -100,7 +100,7 @@ describe('the state line', () => {
     expect(words('elapsed')).toBe('2 s');
   });
 
-  it('counts down to the next try, says why it waits, and draws nothing else', async () => {
+  it('counts down to the next attempt, shows the reason, and draws nothing else', async () => {
     open();
     const until = Date.UTC(2026, 0, 1, 0, 0, 22) / 1000;
     const message = `The provider is busy. ${'Its essay about that. '.repeat(20)}`;
@@ -119,7 +119,7 @@ describe('the state line', () => {
     expect(words('elapsed')).toBe('Next attempt soon');
   });
 
-  it('of a job that no server here can run says what it waits for', () => {
+  it('shows that a job waits for a server with its provider', () => {
     open();
     tell(state(log({ type: 'queued' }, { type: 'waiting', until: 1, code: 'no_provider', message: 'Nobody.' })));
     expect(words('elapsed')).toBe('Waiting for a server with this provider');
@@ -127,7 +127,7 @@ describe('the state line', () => {
     expect([stop().hidden, retry().hidden]).toEqual([false, true]);
   });
 
-  it('says why it failed: a sentence, and the code in small', () => {
+  it('shows the error message, and the code in small', () => {
     open();
     tell(state(log(...begin, { type: 'failed', code: 'truncated', message: 'It broke off.' })));
     const problem = view.node.querySelector<HTMLElement>('.jp-bgstream-problem')!;
@@ -135,7 +135,7 @@ describe('the state line', () => {
     expect(problem.querySelector('small')!.textContent).toBe('truncated');
   });
 
-  it('a lost line is no failed job', () => {
+  it('shows a lost connection without failing the job', () => {
     open();
     tell(state(log(...begin, text('Hi')), { online: false }));
     expect(view.node.dataset).toMatchObject({ state: 'streaming', online: 'false' });
@@ -150,7 +150,7 @@ describe('a page that is signed out', () => {
   const denial = { code: 'signed_out' as const, message: 'Sign in again: reload this page', since };
   const running = state(log(...begin, text('Hi')));
 
-  it('says what to do, and its clock stands still', () => {
+  it('shows what to do, and stops its clock', () => {
     open();
     tell(running);
     vi.advanceTimersByTime(5000);
@@ -168,7 +168,7 @@ describe('a page that is signed out', () => {
     expect(view.node.dataset.denial).toBeUndefined();
   });
 
-  it('can neither stop nor ask again', async () => {
+  it('cannot stop a job', async () => {
     open();
     tell({ ...running, online: false, denial });
     expect(stop().getAttribute('aria-disabled')).toBe('true');
@@ -177,7 +177,7 @@ describe('a page that is signed out', () => {
     expect(source.cancel).not.toHaveBeenCalled();
   });
 
-  it('counts down to no next try', () => {
+  it('shows no countdown to the next attempt', () => {
     open();
     const until = since + 10;
     const waiting = state(log(...begin, { type: 'waiting', until, code: 'rate_limited', message: 'Busy.' }));
@@ -185,14 +185,14 @@ describe('a page that is signed out', () => {
     expect(words('elapsed')).toBe('');
   });
 
-  it('is not connecting', () => {
+  it('is shown as not connected', () => {
     open({ text: 'Saved.', status: 'running' });
     tell(state([], { online: false, denial }));
     expect(words('state')).toBe('Not connected');
     expect(words('connection')).toBe('Sign in again: reload this page');
   });
 
-  it('needs no word below an answer that is whole', () => {
+  it('shows no connection message below a complete answer', () => {
     open();
     tell(state(log(...begin, text('Hi'), done), { closed: true, online: false, denial }));
     expect(words('connection')).toBe('');
@@ -201,7 +201,7 @@ describe('a page that is signed out', () => {
 });
 
 describe('the stop button', () => {
-  it('asks once and says so until the end', async () => {
+  it('sends one request, and shows that until the end', async () => {
     open();
     tell(state(log(...begin)));
     stop().click();
@@ -215,7 +215,7 @@ describe('the stop button', () => {
     expect(words('state')).toBe('Stopped');
   });
 
-  it('says it when that was not possible, and can be used again', async () => {
+  it('shows a failed request, and can be used again', async () => {
     source.cancel.mockRejectedValueOnce(new Error('The server cannot be reached.'));
     open();
     tell(state(log(...begin)));
@@ -232,7 +232,7 @@ describe('the retry button', () => {
   const cut = (): Followed =>
     state(log(...begin, text('Half'), { type: 'failed', code: 'truncated', message: 'Broken.' }), { closed: true });
 
-  it('asks once, with the end that was seen', async () => {
+  it('sends one request, with the cursor of the seen end', async () => {
     open();
     tell(cut());
     retry().click();
@@ -242,7 +242,7 @@ describe('the retry button', () => {
     expect(retries.retry).toHaveBeenCalledExactlyOnceWith('j1', 'c4');
   });
 
-  it('says it when that was not possible, and can be used again', async () => {
+  it('shows a failed request, and can be used again', async () => {
     retries.retry.mockRejectedValueOnce(new Error('The queue is full.'));
     open();
     tell(cut());
@@ -255,7 +255,7 @@ describe('the retry button', () => {
     expect(words('problem')).toBe('Broken. truncated');
   });
 
-  it('has the focus that the stop button had', () => {
+  it('gets the focus of the stop button', () => {
     open();
     tell(state(log(...begin)));
     stop().focus();
@@ -263,7 +263,7 @@ describe('the retry button', () => {
     expect(document.activeElement).toBe(retry());
   });
 
-  it('is pressed by keys that the notebook does not get', () => {
+  it('keeps its keys from the notebook', () => {
     open();
     tell(cut());
     const heard: string[] = [];
@@ -273,7 +273,7 @@ describe('the retry button', () => {
     expect(heard).toEqual(['s']);
   });
 
-  it('is not there for a job of another server', () => {
+  it('is hidden for a job of another server', () => {
     open({ text: 'saved', status: 'failed' });
     tell(state([], { trouble: { code: 'not_found', message: 'No.' } }));
     expect(retry().hidden).toBe(true);
@@ -281,7 +281,7 @@ describe('the retry button', () => {
 });
 
 describe('the saved text', () => {
-  it('is the first paint, and the log replaces it', async () => {
+  it('is shown first, and replaced by the log', async () => {
     open({ text: 'partial, from the file', status: 'running' });
     await frames();
     expect(words('text')).toBe('partial, from the file');
@@ -303,7 +303,7 @@ describe('the saved text', () => {
     expect(stop().hidden).toBe(true);
   });
 
-  it('of an ended job says its end before the server has', () => {
+  it('of an ended job shows its end before the server responds', () => {
     open({ text: 'saved', status: 'failed' });
     expect(view.node.dataset.state).toBe('failed');
   });
@@ -317,7 +317,7 @@ describe('a new attempt', () => {
     ['server_stopped', 'Attempt 2 · after the server was stopped'],
     ['rate_limited', 'Attempt 2 · after the provider was busy'],
     ['something_new', 'Attempt 2']
-  ])('after %s says so', (code, said) => {
+  ])('after %s is labelled', (code, said) => {
     open();
     tell(state(log(...begin, { ...died, code })));
     expect(words('try')).toBe('');
@@ -326,13 +326,13 @@ describe('a new attempt', () => {
     expect(words('problem').trim()).toBe('');
   });
 
-  it('that continues with the text is none', () => {
+  it('that resumes the text is not labelled', () => {
     open();
     tell(state(log(...begin, text('Hi'), died, { type: 'attempt', resumed: true })));
     expect(view.node.querySelector<HTMLElement>('.jp-bgstream-try')!.hidden).toBe(true);
   });
 
-  it('keeps what was said before, as Markdown, drawn when it is opened and kept open', async () => {
+  it('keeps the earlier text, drawn as Markdown when opened, and kept open', async () => {
     open();
     tell(state(log(...begin, text('*First*'), died, { type: 'attempt' })));
     const folded = view.node.querySelector<HTMLDetailsElement>('.jp-bgstream-attempt')!;
@@ -349,10 +349,10 @@ describe('a new attempt', () => {
   });
 });
 
-describe('seen', () => {
+describe('the seen message', () => {
   const ended = (): Followed => state(log(...begin, text('Hi'), done), { closed: true });
 
-  it('is said once, when the end is drawn, on the screen, in a visible page', async () => {
+  it('is sent once, when the end is drawn on the screen of a visible page', async () => {
     open();
     screen.intersect(true);
     tell(ended());
@@ -365,7 +365,7 @@ describe('seen', () => {
     expect(source.seen).toHaveBeenCalledOnce();
   });
 
-  it('not from a hidden page', async () => {
+  it('is not sent from a hidden page', async () => {
     setVisibility('hidden');
     open();
     screen.intersect(true);
@@ -376,7 +376,7 @@ describe('seen', () => {
     expect(source.seen).toHaveBeenCalledOnce();
   });
 
-  it('not below the fold', async () => {
+  it('is not sent for an end below the fold', async () => {
     open();
     screen.intersect(false);
     tell(ended());
@@ -386,7 +386,7 @@ describe('seen', () => {
     expect(source.seen).toHaveBeenCalledOnce();
   });
 
-  it('not before the end', async () => {
+  it('is not sent before the end', async () => {
     open();
     screen.intersect(true);
     tell(state(log(...begin, text('Hi'))));
@@ -395,7 +395,7 @@ describe('seen', () => {
   });
 });
 
-it('disposal leaves the job alone: no follow, no stop', () => {
+it('disposal ends the follow and does not stop the job', () => {
   open();
   tell(state(log(...begin)));
   view.dispose();

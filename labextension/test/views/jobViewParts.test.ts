@@ -44,7 +44,7 @@ afterEach(async () => {
   vi.unstubAllGlobals();
 });
 
-describe('what belongs to the answer', () => {
+describe('parts of an answer', () => {
   it('reasoning is folded', () => {
     open();
     tell(state(log(...begin, { type: 'delta', channel: 'reasoning', text: 'Let me ' })));
@@ -53,7 +53,7 @@ describe('what belongs to the answer', () => {
     expect([details.hidden, details.open, details.textContent]).toEqual([false, false, 'ReasoningLet me think']);
   });
 
-  it('sources are links, of http and https alone', () => {
+  it('sources are links only for http and https', () => {
     open();
     tell(
       state(
@@ -73,7 +73,7 @@ describe('what belongs to the answer', () => {
     expect([cited.hidden, cited.open, words('cited .jp-bgstream-summary')]).toEqual([false, true, '2 citations']);
   });
 
-  it('a source says where it leads, whatever its title does', () => {
+  it('a source shows its host with any title', () => {
     open();
     const sources = [
       ['https://www.xn--exmple-cua.org:8080/a?b', 'https://bank.example'],
@@ -92,7 +92,7 @@ describe('what belongs to the answer', () => {
     expect(items.map(item => item.querySelector('a') !== null)).toEqual([true, true, false, false]);
   });
 
-  it('many sources are folded, and stay as the reader has them', () => {
+  it('many sources are folded, and stay as the reader leaves them', () => {
     open();
     const source = (n: number) => ({ type: 'source', url: `https://example.org/${n}`, title: '' }) as const;
     const cited = view.node.querySelector<HTMLDetailsElement>('.jp-bgstream-cited')!;
@@ -113,7 +113,7 @@ describe('what belongs to the answer', () => {
     ['other', 'The answer ended for a reason that the provider does not explain.'],
     ['constructor', 'The answer ended for another reason: constructor.'],
     ['stop', '']
-  ])('%s: why it ended', (finish_reason, said) => {
+  ])('the reason of the end is shown for %s', (finish_reason, said) => {
     open();
     const ending = view.node.querySelector<HTMLElement>('.jp-bgstream-ending')!;
     tell(state(log(...begin, text('Hi'))));
@@ -128,7 +128,7 @@ describe('what belongs to the answer', () => {
     [reasoning('So it is 42.'), 'The answer has no text: the model only reasoned. Retry, or raise max_tokens.', true],
     [call, 'The answer has no text, only tool calls.', true],
     [text('42'), '', false]
-  ])('that there is no text, with the reasoning opened', (event, words, opened) => {
+  ])('a missing text is explained, with the reasoning opened', (event, words, opened) => {
     open();
     tell(state(log(...begin, event, { type: 'completed', finish_reason: 'stop' })));
     const ending = view.node.querySelector<HTMLElement>('.jp-bgstream-ending')!;
@@ -139,7 +139,7 @@ describe('what belongs to the answer', () => {
     expect(reasoned.open).toBe(false);
   });
 
-  it('what it cost, of all attempts, and where that figure is from', () => {
+  it('the cost of all attempts is shown with its origin', () => {
     open();
     expect(words('cost')).toBe('');
     const cost = view.node.querySelector<HTMLElement>('.jp-bgstream-cost')!;
@@ -151,7 +151,7 @@ describe('what belongs to the answer', () => {
     expect(cost.title).toBe('An estimate by list prices: the provider may bill another amount.');
   });
 
-  it('arguments of a tool are indented, and text whatever they hold', () => {
+  it('arguments of a tool are indented and shown as text', () => {
     open();
     const call = { type: 'tool_call', id: '1', name: '<img src=x>', arguments: '{"city":"<b>Bern</b>"}' } as const;
     tell(state(log(...begin, call)));

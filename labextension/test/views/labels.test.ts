@@ -9,15 +9,15 @@ const golden = JSON.parse(readFileSync(new URL('../../../tests/golden/costs.json
   cases: { usd: number; estimated: boolean; words: string }[];
 };
 
-test.each(golden.cases)('a price: $words', ({ words, ...cost }) => {
+test.each(golden.cases)('a cost is formatted as $words', ({ words, ...cost }) => {
   expect(formatCost(cost)).toBe(words);
 });
 
-test('no price that is not known', () => {
+test('an unknown cost is empty', () => {
   expect(formatCost(null)).toBe('');
 });
 
-test('a reason that a provider names is no word of ours', () => {
+test('an unknown finish reason does not change the label', () => {
   expect(stateLabel('completed', 'constructor')).toBe('Done');
 });
 

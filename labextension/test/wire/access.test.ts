@@ -40,24 +40,24 @@ const named = (type: ResponseType): Response => Object.defineProperty(new Respon
 
 const STATUS = '/user/ann/api/bgstream/status';
 
-it('is granted when the server answers with its status', async () => {
+it('access is granted when the server returns its status', async () => {
   const { settings, asked } = server(json({ version: '0.1.0', server: 's', protocol: 2 }));
   expect(await checkAccess(settings)).toBe('granted');
   expect(asked()).toEqual([`${STATUS} follow`]);
 });
 
-it.each([401, 403])('is signed out when the server answers %i to this and to who the user is', async status => {
+it.each([401, 403])('access is signed out when status returns %i and identity is refused', async status => {
   const { settings, asked } = server(json({ code: 'forbidden' }, status), json({ message: 'Forbidden' }, 403));
   expect(await checkAccess(settings)).toBe('signed-out');
   expect(asked()).toEqual([`${STATUS} follow`, '/user/ann/api/me follow']);
 });
 
-it('is forbidden when the server knows the user and lets them not read', async () => {
+it('access is forbidden when the server knows the user and denies reading', async () => {
   const { settings } = server(json({ code: 'forbidden' }, 403), json({ identity: { username: 'ann' } }));
   expect(await checkAccess(settings)).toBe('forbidden');
 });
 
-it('is signed out when a login page answers', async () => {
+it('access is signed out when status returns a login page', async () => {
   expect(await checkAccess(server(html()).settings)).toBe('signed-out');
 });
 
@@ -65,26 +65,26 @@ it.each([
   ['JSON without a user', json({ identity: null })],
   ['a refusal', json({}, 401)],
   ['a login page', html()]
-])('is signed out when the server refuses, and answers who the user is with %s', async (_, user) => {
+])('access is signed out when status is refused and identity returns %s', async (_, user) => {
   expect(await checkAccess(server(json({}, 403), user).settings)).toBe('signed-out');
 });
 
-it('is signed out when the server refuses, and another site is to say who the user is', async () => {
+it('access is signed out when status is refused and identity redirects to another site', async () => {
   const { settings } = server(json({}, 403), new TypeError('CORS'), named('opaqueredirect'));
   expect(await checkAccess(settings)).toBe('signed-out');
 });
 
-it('is signed out when another site is to sign the user in', async () => {
+it('access is signed out when status redirects to another site', async () => {
   const { settings, asked } = server(new TypeError('CORS'), named('opaqueredirect'));
   expect(await checkAccess(settings)).toBe('signed-out');
   expect(asked()).toEqual([`${STATUS} follow`, `${STATUS} manual`]);
 });
 
-it.each([404, 424, 500, 502, 503])('is unknown while the server, or a proxy, answers %i', async status => {
+it.each([404, 424, 500, 502, 503])('access is unknown while the server or a proxy returns %i', async status => {
   expect(await checkAccess(server(html(status)).settings)).toBe('unknown');
 });
 
-it('is unknown while nothing answers', async () => {
+it('access is unknown without a response', async () => {
   expect(await checkAccess(server(new TypeError('refused'), new TypeError('refused')).settings)).toBe('unknown');
   const { settings } = server(json({ code: 'forbidden' }, 403), new TypeError('refused'));
   expect(await checkAccess(settings)).toBe('unknown');
@@ -94,12 +94,12 @@ it.each([
   ['breaks', cut],
   ['ends too early', () => short('{"identity"')],
   ['is empty', () => short('')]
-])('is unknown when the body of an answer %s', async (_, broken) => {
+])('access is unknown when the body of a response %s', async (_, broken) => {
   expect(await checkAccess(server(broken()).settings)).toBe('unknown');
   expect(await checkAccess(server(json({}, 403), broken()).settings)).toBe('unknown');
 });
 
-it.each([404, 424, 500, 502, 503])('is unknown when who the user is gets the answer %i', async status => {
+it.each([404, 424, 500, 502, 503])('access is unknown when identity returns %i', async status => {
   expect(await checkAccess(server(json({}, 403), html(status)).settings)).toBe('unknown');
   expect(await checkAccess(server(json({}, 403), json({}, status)).settings)).toBe('unknown');
   expect(await checkAccess(server(json({}, 403), cut(status)).settings)).toBe('unknown');

@@ -54,7 +54,7 @@ afterEach(() => {
 });
 
 describe('a batch', () => {
-  it('is informed at once, and read once for all who follow it', async () => {
+  it('is reported at once, and read once for all followers', async () => {
     follow();
     follow();
     await pass(10);
@@ -62,7 +62,7 @@ describe('a batch', () => {
     expect(server.batch).toHaveBeenCalledTimes(1);
   });
 
-  it('is read at most once per second, however many hints come, and the last of them counts', async () => {
+  it('is read at most once per second at many hints, and after the last one', async () => {
     follow();
     await pass(10);
     for (let ms = 0; ms < 10_000; ms += 10) {
@@ -76,7 +76,7 @@ describe('a batch', () => {
     expect(server.batch.mock.calls.length).toBeLessThanOrEqual(13);
   });
 
-  it('that has ended is read again when jobs are queued, and at nothing else', async () => {
+  it('that has ended is read again only when jobs are queued', async () => {
     now = batchOf({ completed: 3 });
     follow();
     await pass(10);
@@ -102,7 +102,7 @@ describe('a batch', () => {
     expect(received.at(-1)).toBe('2');
   });
 
-  it('that a user lets go on is informed as the server answers, and watched to its end', async () => {
+  it('that is resumed is reported to followers, and to listeners of retries', async () => {
     const asked = vi.fn();
     batches.onRetry(asked);
     follow();
@@ -111,7 +111,7 @@ describe('a batch', () => {
     expect([received.at(-1), server.resumeBatch.mock.calls, asked.mock.calls]).toEqual(['1', [['g']], [['g']]]);
   });
 
-  it('that no user follows is not read', async () => {
+  it('without followers is not read', async () => {
     const one = follow();
     await pass(10);
     hear(hint('completed'));
@@ -122,7 +122,7 @@ describe('a batch', () => {
     expect(server.batch).toHaveBeenCalledTimes(1);
   });
 
-  it('is known to be old while there is no socket, and read when there is one again', async () => {
+  it('is reported as offline without a socket, and read when it opens again', async () => {
     hear(hello);
     follow();
     await pass(2000);
@@ -134,7 +134,7 @@ describe('a batch', () => {
     expect(received.at(-1)).toBe('2');
   });
 
-  it('that cannot be read is applyAttempts again; one that is not there is not', async () => {
+  it('that cannot be read is read again, unless it does not exist', async () => {
     now = { code: 'unreachable', message: 'No.' };
     follow();
     await pass(10);
@@ -150,7 +150,7 @@ describe('a batch', () => {
     expect(received.at(-1)).toBe('0');
   });
 
-  it('is informed at once after a button, and who keeps the notebook hears of a retry', async () => {
+  it('is reported at once after an action, and a retry notifies listeners', async () => {
     const retried = vi.fn();
     batches.onRetry(retried);
     follow();
@@ -164,7 +164,7 @@ describe('a batch', () => {
     expect(retried.mock.calls).toEqual([['g']]);
   });
 
-  it('whose end was seen has its notice read, and no other', async () => {
+  it('whose end was seen has only its own notice marked as read', async () => {
     const notice = (id: string, batch: string | null, read_at: number | null = null): Notice =>
       ({ id, batch, job: batch === null ? 'j' : null, read_at }) as Notice;
     inbox.notices = [notice('1', null), notice('2', 'g'), notice('3', 'other'), notice('4', 'g', 9)];
@@ -178,7 +178,7 @@ describe('a batch', () => {
   });
 });
 
-it('says why the server does not let the page in', async () => {
+it('a batch reports why the page is denied access', async () => {
   hear(hello);
   follow();
   await pass(10);
@@ -192,7 +192,7 @@ it('says why the server does not let the page in', async () => {
 });
 
 describe('reading', () => {
-  it('does not wait for its next try when the socket opens', async () => {
+  it('is repeated at once when the socket opens', async () => {
     now = { code: 'unreachable', message: 'No.' };
     hear(hello);
     follow();
@@ -204,7 +204,7 @@ describe('reading', () => {
     expect(received.at(-1)).toBe('2');
   });
 
-  it('ends with the batch, however many other jobs go on', async () => {
+  it('stops after the batch is gone, while other jobs continue', async () => {
     follow();
     await pass(10);
     now = { code: 'not_found', message: 'No.' };
@@ -218,7 +218,7 @@ describe('reading', () => {
     expect(server.batch).toHaveBeenCalledTimes(2);
   });
 
-  it('is rare in a page that no user sees, and comes at once when a user does', async () => {
+  it('is rare in a hidden page, and prompt when it becomes visible', async () => {
     follow();
     await pass(10);
     setVisibility('hidden');
@@ -234,7 +234,7 @@ describe('reading', () => {
     expect(server.batch).toHaveBeenCalledTimes(before + 1);
   });
 
-  it('that began before a wish does not undo its answer', async () => {
+  it('that began before a request does not undo its response', async () => {
     now = batchOf({ completed: 1, failed: 2 });
     follow();
     await pass(10);
@@ -253,7 +253,7 @@ describe('reading', () => {
     server.batch.mockImplementation(answer);
   });
 
-  it('tells the others whichever of them fails', async () => {
+  it('notifies other followers after one fails', async () => {
     const error = vi.spyOn(console, 'error').mockImplementation(() => undefined);
     let broken = false;
     batches.follow('g', () => {

@@ -39,7 +39,7 @@ describe('the golden cases', () => {
   });
 });
 
-describe('what is refused', () => {
+describe('fold refuses', () => {
   it.each((golden.refused ?? []).map(each => [each.name, each] as const))('%s', (_, { events }) => {
     expect(() => fold(events)).toThrow();
   });
@@ -49,13 +49,13 @@ describe('what is refused', () => {
     expect(() => fold([queued, queued])).toThrow(IllegalEventError);
   });
 
-  it('anything after an end', () => {
+  it('an event after an end', () => {
     const ended = fold([queued, { seq: 2, attempt: 0, type: 'cancelled', at: 2 }]);
     expect(hasEnded(ended.status)).toBe(true);
     expect(() => fold([{ seq: 3, attempt: 1, type: 'attempt', at: 3 }], ended)).toThrow(IllegalEventError);
   });
 
-  it('and then nothing has changed', () => {
+  it('an event without changing the state', () => {
     const before = fold([queued]);
     const copy = structuredClone(before);
     expect(() => fold([queued], before)).toThrow();
@@ -80,7 +80,7 @@ it('a long answer takes linear time', async () => {
   expect(time).toBeLessThan(3000);
 });
 
-it('the times are those of the first try and of the end', () => {
+it('the times are those of the first attempt and of the end', () => {
   const events: WireEvent[] = [
     queued,
     begun,

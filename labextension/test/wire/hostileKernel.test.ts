@@ -59,7 +59,7 @@ describe('an id in the state of a widget', () => {
 });
 
 describe('a log that a kernel relays', () => {
-  it('is given up if it does not fit, however often it is repeated', async () => {
+  it('is given up if it still does not fit after repetitions', async () => {
     vi.useFakeTimers();
     const warn = vi.spyOn(console, 'error').mockReturnValue();
     const good = log({ type: 'queued' }, { type: 'attempt' }, { type: 'delta', channel: 'text', text: 'one' });

@@ -84,7 +84,7 @@ afterEach(() => {
 });
 
 describe('a kernel that relays', () => {
-  it('brings what came before the page, and what comes then, each once', async () => {
+  it('delivers earlier and later events once', async () => {
     model.relay(frame(EVENTS.slice(0, 3)));
     await open();
     expect([state.answer.text, state.online]).toEqual(['one ', true]);
@@ -95,7 +95,7 @@ describe('a kernel that relays', () => {
     expect(model.sent).toEqual([{ type: 'relay', have: 1 }]);
   });
 
-  it('is asked again for what was lost on the way', async () => {
+  it('is asked again for lost messages', async () => {
     await open();
     const [lost, next] = [frame(EVENTS.slice(0, 3)), frame(EVENTS.slice(3))].map(each => JSON.stringify(each));
     model.update({ log_1: next, log: 2 });
@@ -104,7 +104,7 @@ describe('a kernel that relays', () => {
     expect(state.answer.text).toBe('one two');
   });
 
-  it('stays in touch, however long nothing comes', async () => {
+  it('stays online during a long silence', async () => {
     model.relay(frame(EVENTS.slice(0, 3)));
     await open();
     const online: boolean[] = [];
@@ -113,7 +113,7 @@ describe('a kernel that relays', () => {
     expect(online).not.toContain(false);
   });
 
-  it('says when it has lost its server, or may be gone, and continues when it is back', async () => {
+  it('is offline without its server or when it may be gone, and continues when it is back', async () => {
     model.relay(frame(EVENTS.slice(0, 3)));
     await open();
     model.update({ connection: 'offline' });
@@ -130,7 +130,7 @@ describe('a kernel that relays', () => {
     expect([state.online, state.answer.text]).toEqual([true, 'one two']);
   });
 
-  it('begins anew with another log of the same job', async () => {
+  it('restarts with another log of the same job', async () => {
     model.relay(frame(EVENTS.slice(0, 3)));
     await open();
     model.relay({ type: 'reset', job: 'j1' }, frame(EVENTS));
@@ -138,7 +138,7 @@ describe('a kernel that relays', () => {
     expect([state.answer.text, state.answer.status]).toEqual(['one two', 'completed']);
   });
 
-  it('is asked for a job that it does not yet read', async () => {
+  it('is asked to follow a job that it does not read yet', async () => {
     await open();
     let earlier = '';
     kernel.live.follow('j0', ({ answer }) => {
@@ -150,7 +150,7 @@ describe('a kernel that relays', () => {
     expect(earlier).toBe('one two');
   });
 
-  it('says which job asks which again', async () => {
+  it('reports chains of retries', async () => {
     await open();
     const chains: string[][] = [];
     kernel.retries.watch('j1', (chain: Chain) => chains.push(chain.map(({ id }) => id)));
@@ -161,7 +161,7 @@ describe('a kernel that relays', () => {
     expect(chains).toEqual([['j1'], ['j1', 'j2']]);
   });
 
-  it('does what it is asked, or says why not', async () => {
+  it('executes a request, or reports why not', async () => {
     await open();
     const stopping = kernel.live.cancel('j1');
     const { call } = model.sent.at(-1)!;
@@ -174,7 +174,7 @@ describe('a kernel that relays', () => {
     await expect(asking).rejects.toThrow('Not so.');
   });
 
-  it('is said to be busy when it does not hear', async () => {
+  it('is reported as busy when it does not respond', async () => {
     await open();
     const stopping = expect(kernel.live.cancel('j1')).rejects.toThrow('busy');
     await vi.advanceTimersByTimeAsync(3000);
@@ -193,7 +193,7 @@ describe('a batch that a kernel relays', () => {
     kernel = batch as never; // it has to leave no listener either
   });
 
-  it('is not followed any more when the kernel has gone, and again when that speaks', () => {
+  it('is offline when the kernel is gone, and updated when it sends again', () => {
     const following = batch.follow('g', (now, trouble) => received.push(`${now?.status} ${trouble?.code ?? ''}`));
     model.say('comm_live_update');
     expect(received.at(-1)).toBe('running offline');
@@ -202,7 +202,7 @@ describe('a batch that a kernel relays', () => {
     following.dispose();
   });
 
-  it('cannot be stopped there, which is said at once', async () => {
+  it('rejects a stop at once when the kernel is gone', async () => {
     model.send = () => {
       throw new Error('Cannot send');
     };

@@ -51,7 +51,7 @@ function watch(job: string): { states: Followed[]; last: () => Followed; leave: 
 const events = (job: string, list: WireEvent[], closed = false): void =>
   FakeSocket.last.say({ type: 'events', job, cursor: `c${list.at(-1)?.seq ?? 'end'}`, events: list, closed });
 
-it('what the server does not take is no election that was won, and none that is waited for', async () => {
+it('a lease request that the server refuses is resolved as not granted', async () => {
   const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
   FakeSocket.last.hello();
   const granted = live.mayWrite('n'.repeat(5000), 'j');
@@ -95,8 +95,8 @@ describe('one follow for all views of a job', () => {
   });
 });
 
-describe('a lost line', () => {
-  it('is not a failed job, and the follow continues at the cursor', () => {
+describe('a lost connection', () => {
+  it('does not fail the job, and the follow continues at the cursor', () => {
     FakeSocket.last.hello();
     const one = watch('j');
     events('j', [queued, begun, said(3, 'one ')]);
@@ -111,7 +111,7 @@ describe('a lost line', () => {
     expect(one.last()).toMatchObject({ online: true, closed: true, answer: { status: 'completed', text: 'one two' } });
   });
 
-  it('is applyAttempts again later and later, with a longest wait, and from the start after a success', () => {
+  it('is retried with growing delays up to a limit, and from the start after a success', () => {
     const waits = [];
     for (let n = 0; n < 9; n++) {
       FakeSocket.last.break();
@@ -125,7 +125,7 @@ describe('a lost line', () => {
     expect(FakeSocket.all).toHaveLength(11);
   });
 
-  it('is applyAttempts at once when the network is back', () => {
+  it('is retried at once when the network is back', () => {
     FakeSocket.last.break();
     globalThis.dispatchEvent(new Event('online'));
     expect(FakeSocket.all).toHaveLength(2);
@@ -133,7 +133,7 @@ describe('a lost line', () => {
     expect(FakeSocket.all).toHaveLength(2);
   });
 
-  it('is noticed by silence: 50 s without a beat', () => {
+  it('is detected after 50 s without a beat', () => {
     const first = FakeSocket.last.hello();
     vi.advanceTimersByTime(40_000);
     first.say({ type: 'beat' });
@@ -145,7 +145,7 @@ describe('a lost line', () => {
     expect(FakeSocket.all).toHaveLength(2);
   });
 
-  it('does not follow again what has ended and is all here', () => {
+  it('does not follow a complete log again', () => {
     FakeSocket.last.hello();
     watch('j');
     events('j', [queued, begun, done(3)], true);
@@ -155,7 +155,7 @@ describe('a lost line', () => {
     expect(FakeSocket.last.take()).toEqual([]);
   });
 
-  it('keeps what was seen for the next socket', () => {
+  it('keeps the seen end for the next socket', () => {
     live.seen('j', 'c1');
     live.seen('j', 'c2');
     FakeSocket.last.hello();
@@ -170,7 +170,7 @@ describe('a socket that does not open', () => {
     await vi.advanceTimersByTimeAsync(0);
   };
 
-  it('asks for the reason once per failed try, and not when an open socket closes', async () => {
+  it('asks for the reason once per failed attempt, and not when an open socket closes', async () => {
     FakeSocket.last.hello().break();
     await vi.advanceTimersByTimeAsync(0);
     expect(access).not.toHaveBeenCalled();
@@ -211,7 +211,7 @@ describe('a socket that does not open', () => {
     expect(FakeSocket.last.take()).toEqual([{ type: 'follow', job: 'j', cursor: null }]);
   });
 
-  it('is applyAttempts at once when the window gets the focus', async () => {
+  it('is retried at once when the window gets the focus', async () => {
     access.mockResolvedValue('signed-out');
     await fail(0);
     const before = FakeSocket.all.length;
@@ -219,7 +219,7 @@ describe('a socket that does not open', () => {
     expect(FakeSocket.all).toHaveLength(before + 1);
   });
 
-  it.each(['granted', 'unknown'] as const)('says "reconnecting" again when access is %s', async result => {
+  it.each(['granted', 'unknown'] as const)('reports a lost connection again when access is %s', async result => {
     const one = watch('j');
     access.mockResolvedValueOnce('signed-out').mockResolvedValueOnce(result);
     await fail(0);
@@ -239,7 +239,7 @@ describe('a socket that does not open', () => {
     expect(one.last()).toMatchObject({ online: true, denial: null });
   });
 
-  it('says so when the user may not read', async () => {
+  it('reports that the user may not read', async () => {
     const one = watch('j');
     access.mockResolvedValue('forbidden');
     await fail(0);
@@ -263,7 +263,7 @@ describe('a socket that does not open', () => {
     expect(one.last()).toMatchObject({ online: true, denial: null });
   });
 
-  it('waits for an answer before it asks again', async () => {
+  it('waits for a response before it asks again', async () => {
     access.mockReturnValue(new Promise(() => undefined));
     await fail(0);
     await fail(500);
@@ -273,7 +273,7 @@ describe('a socket that does not open', () => {
 });
 
 describe('frames that do not fit', () => {
-  it('a reset forgets everything and follows from the beginning', () => {
+  it('a reset discards the state and follows from the beginning', () => {
     FakeSocket.last.hello();
     const one = watch('j');
     events('j', [queued, begun, said(3, 'old')]);
@@ -285,7 +285,7 @@ describe('frames that do not fit', () => {
     expect(one.last().answer.status).toBe('queued');
   });
 
-  it('what is here already is passed over', () => {
+  it('known events are skipped', () => {
     FakeSocket.last.hello();
     const one = watch('j');
     events('j', [queued, begun, said(3, 'a')]);
@@ -293,7 +293,7 @@ describe('frames that do not fit', () => {
     expect(one.last().answer.text).toBe('ab');
   });
 
-  it('a run that overlaps, or a gap, is asked for again from our cursor', () => {
+  it('events with an overlap or a gap are requested again from the cursor', () => {
     FakeSocket.last.hello();
     const one = watch('j');
     events('j', [queued, begun, said(3, 'a')]);
@@ -318,8 +318,8 @@ describe('frames that do not fit', () => {
   });
 });
 
-describe('a job that is not there', () => {
-  it('is trouble, and comes when the server says that it is there', () => {
+describe('a missing job', () => {
+  it('is an error, and is followed once the server reports it', () => {
     FakeSocket.last.hello();
     const one = watch('j');
     FakeSocket.last.say({ type: 'error', job: 'j', code: 'not_found', message: 'No such job.' });
@@ -331,7 +331,7 @@ describe('a job that is not there', () => {
     expect(one.last().trouble).toBeNull();
   });
 
-  it('or no longer there', () => {
+  it('is an error after its deletion', () => {
     FakeSocket.last.hello();
     const one = watch('j');
     events('j', [queued]);
@@ -340,7 +340,7 @@ describe('a job that is not there', () => {
   });
 });
 
-it('news reach those who listen', () => {
+it('news are sent to listeners', () => {
   const news: News[] = [];
   const listening = live.listen(each => news.push(each));
   FakeSocket.last.hello();

@@ -54,7 +54,7 @@ afterEach(() => {
 });
 
 describe('a chain', () => {
-  it('is informed from its oldest to its newest, wherever one looks from', async () => {
+  it('is reported from its oldest to its newest job, for each of its jobs', async () => {
     add('a');
     add('b', { retry_of: 'a' });
     add('c', { retry_of: 'b' });
@@ -70,10 +70,10 @@ describe('a chain', () => {
     ]);
     expect(server.jobs).toHaveBeenCalledOnce(); // one request for all that are watched
     retries.watch('b', note);
-    expect(received.length).toBe(4); // what is known is told at once
+    expect(received.length).toBe(4); // a known chain is reported at once
   });
 
-  it('is not asked for before the socket is open, and again at each opening', async () => {
+  it('is requested when the socket opens, and again at each opening', async () => {
     add('a');
     retries.watch('a', note);
     await pass();
@@ -104,7 +104,7 @@ describe('a chain', () => {
     expect(server.jobs).not.toHaveBeenCalled();
   });
 
-  it('without a successor that is missing, or was deleted, ends before it', async () => {
+  it('ends before a job that is missing or was deleted', async () => {
     add('a', { retried_by: 'gone' });
     hear(hello);
     retries.watch('a', note);
@@ -119,7 +119,7 @@ describe('a chain', () => {
     expect(received.at(-1)).toEqual(['a']);
   });
 
-  it('that bites its tail, or never ends, is bounded', async () => {
+  it('that is circular or endless is bounded', async () => {
     add('a', { retried_by: 'b', retry_of: 'b' });
     records.set('b', { ...records.get('a')!, id: 'b', retried_by: 'a', retry_of: 'a' });
     for (let n = 0; n < 500; n++) {
@@ -133,7 +133,7 @@ describe('a chain', () => {
     expect(server.jobs.mock.calls.length).toBeLessThan(60);
   });
 
-  it('is asked for again when the server did not answer', async () => {
+  it('is requested again when the server did not respond', async () => {
     add('a');
     server.jobs.mockRejectedValueOnce(new Error('No.'));
     hear(hello);
@@ -146,7 +146,7 @@ describe('a chain', () => {
 });
 
 describe('a retry', () => {
-  it('is informed at once, and its old end is seen', async () => {
+  it('is reported at once, and marks the old end as seen', async () => {
     add('a');
     hear(hello);
     retries.watch('a', note);
@@ -166,14 +166,14 @@ describe('a retry', () => {
   });
 });
 
-it('chainIds are all of a chain; of an unknown job, itself', async () => {
+it('chainIds returns all ids of a chain, and only the id of an unknown job', async () => {
   add('a');
   add('b', { retry_of: 'a' });
   expect(await retries.chainIds('b')).toEqual(['a', 'b']);
   expect(await retries.chainIds('x')).toEqual(['x']);
 });
 
-it('tells the others whichever of them fails, and does not read again for that', async () => {
+it('notifies other watchers after one fails, without reading again', async () => {
   const error = vi.spyOn(console, 'error').mockImplementation(() => undefined);
   add('a');
   retries.watch('a', () => {
