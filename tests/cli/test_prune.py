@@ -6,12 +6,11 @@ import time
 
 import pytest
 from cli.conftest import Home
+from store.factories import HERE, OWNER, append, ended, ids_of, running, take, text_deltas
 
 from jupyter_bgstream.core.events import Cancelled, Completed
 from jupyter_bgstream.store.ports.store import Change
 from jupyter_bgstream.store.sqlite import SQLiteStore
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import HERE, OWNER, ended, ids_of, running, take, text_deltas
 
 DAY = 86_400
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta
@@ -17,7 +18,6 @@ from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.state import ErrorInfo
 from jupyter_bgstream.engine.engine import Engine, Limits
 from jupyter_bgstream.providers.port import Default, ProviderEvent, ProviderStatus, Resume
-from jupyter_bgstream.testing.memory_store import MemoryStore
 
 OWNER = "local"
 LIMITS = Limits(max_running=2, reserved_interactive=0, max_queued=6, stop_grace=0.0)

@@ -9,6 +9,7 @@ from contextlib import aclosing
 import msgspec
 import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import BgStreamError, NotFoundError, ProviderError, UnavailableError
@@ -18,7 +19,6 @@ from jupyter_bgstream.engine.engine import Engine, Limits
 from jupyter_bgstream.providers.port import ProviderEvent
 from jupyter_bgstream.store.ports.store import Append, Change, JobFilter
 from jupyter_bgstream.testing.clock import FakeClock
-from jupyter_bgstream.testing.memory_store import MemoryStore
 
 
 async def tick(times: int = 20) -> None:

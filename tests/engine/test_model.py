@@ -15,6 +15,9 @@ from engine.conftest import OWNER, Call, Puppet, spec
 from engine.model import MAX_ATTEMPTS, MAX_BULK, MAX_QUEUED, MAX_RUNNING, VIEWERS, Model, ModelJob, ModelServer
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from store.model import MemoryStore
+from store.model.inbox import Inbox
+from store.model.state import State
 
 from jupyter_bgstream.core.batches import BatchSpec
 from jupyter_bgstream.core.codec import decode_event, decode_events
@@ -30,9 +33,6 @@ from jupyter_bgstream.store.changefeed import Changefeed
 from jupyter_bgstream.store.ports.store import Change, JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
-from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.memory_store.inbox import Inbox
-from jupyter_bgstream.testing.memory_store.state import State
 
 LIMITS = Limits(
     max_running=MAX_RUNNING,

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from engine.conftest import LIMITS, Puppet, spec
 from engine.test_model import Gate, Shared, SharedMemory
+from store.factories import HERE, append, ended, ids_of, running, text_deltas
 
 from jupyter_bgstream.core.events import Cancelled, Completed
 from jupyter_bgstream.core.job import Job
@@ -18,8 +19,6 @@ from jupyter_bgstream.engine.retention import DAY, NOTICE_DAYS, Retention, Reten
 from jupyter_bgstream.store.ports.store import Store
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import HERE, ended, ids_of, running, text_deltas
 
 ADA, BOB = "ada", "bob"
 

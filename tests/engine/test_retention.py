@@ -7,6 +7,8 @@ import logging
 from collections.abc import AsyncIterator
 
 import pytest
+from store.factories import HERE, OWNER, append, ended, ids_of, running, submit, text_deltas
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.events import Cancelled, Completed, Event
@@ -15,9 +17,6 @@ from jupyter_bgstream.engine.retention import DAY, HOUR, STARTS_AFTER, TIDY_EVER
 from jupyter_bgstream.store.ports.store import Change, Store
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.store_contract import HERE, OWNER, ended, ids_of, running, submit, text_deltas
 
 
 class Hurried(FakeClock):

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
+from store.factories import ROOM
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.errors import (
     ConflictError,
@@ -16,8 +18,6 @@ from jupyter_bgstream.core.errors import (
 )
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.store.ports.store import Change
-from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.store_contract import ROOM
 
 
 async def test_a_job_runs_to_its_end_and_leaves_a_notice(engine: Engine, puppet: Puppet) -> None:

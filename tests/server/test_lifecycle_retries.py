@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from engine.conftest import Puppet
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.errors import InvalidRequestError, UnavailableError
 from jupyter_bgstream.engine.engine import Engine, Limits
@@ -15,7 +16,6 @@ from jupyter_bgstream.server import engine_state as server_backend
 from jupyter_bgstream.server.engine_state import Backend
 from jupyter_bgstream.server.lifecycle import FIRST_RETRY, LONGEST_RETRY, BackgroundTasks, Lifecycle
 from jupyter_bgstream.testing.clock import FakeClock
-from jupyter_bgstream.testing.memory_store import MemoryStore
 
 
 class Store(MemoryStore):

@@ -28,6 +28,7 @@ from providers.raw import Strain, raw
 from providers.test_bodies import MOST_BLOCK, MOST_MEMORY
 from server.conftest import config_for, submit, wait
 from server.receiver import PATIENCE, Receiver
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.batches import BatchSpec
 from jupyter_bgstream.core.errors import InvalidRequestError, ProviderError
@@ -38,7 +39,6 @@ from jupyter_bgstream.server import webhook
 from jupyter_bgstream.server.webhook import Webhook, read_target
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
-from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
 from jupyter_bgstream.testing.scripts import answer
 

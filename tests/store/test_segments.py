@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from store.factories import ALL, DONE, HERE, OWNER, append, ended, new_job, running, text_deltas
 from store.serving import PACKAGE, opened
 from store.texts import CLAIMED, deltas, written
 
 from jupyter_bgstream.core.errors import NotFoundError
 from jupyter_bgstream.store.sqlite import SQLiteStore, maintenance
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ended, new_job, running, text_deltas
 
 numbers = itertools.count(1)
 

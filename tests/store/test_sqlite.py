@@ -10,6 +10,21 @@ import time
 from contextlib import closing, contextmanager
 
 import pytest
+from store.factories import (
+    ALL,
+    DONE,
+    HERE,
+    OWNER,
+    ROOM,
+    append,
+    ended,
+    ids_of,
+    log_of,
+    new_job,
+    running,
+    submit,
+    text_deltas,
+)
 from store.serving import opened
 
 from jupyter_bgstream.core.batches import Batch, BatchSpec
@@ -24,21 +39,6 @@ from jupyter_bgstream.store.sqlite.errors import Troubles
 from jupyter_bgstream.store.sqlite.server_locks import ServerLocks
 from jupyter_bgstream.store.sqlite.sql_files import QUERIES, migrations
 from jupyter_bgstream.store.sqlite.writer import PAUSE, Writer
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import (
-    ALL,
-    DONE,
-    HERE,
-    OWNER,
-    ROOM,
-    ended,
-    ids_of,
-    log_of,
-    new_job,
-    running,
-    submit,
-    text_deltas,
-)
 
 if sys.platform != "win32":
     import resource

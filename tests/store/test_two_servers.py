@@ -4,19 +4,12 @@ import asyncio
 import sys
 
 import pytest
-from store.serving import DEADLINE, opened, serving
-
-from jupyter_bgstream.core.errors import UnavailableError
-from jupyter_bgstream.core.events import Attempt, Cancelled
-from jupyter_bgstream.core.state import fold
-from jupyter_bgstream.store.ports.store import Change
-from jupyter_bgstream.store.sqlite import SQLiteStore
-from jupyter_bgstream.testing.batch_contract import ROWS, announce
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.pause_contract import AT_FIRST, PAUSED, REFUSED, end_next
-from jupyter_bgstream.testing.store_contract import (
+from store.contract.batches import ROWS, announce
+from store.contract.pauses import AT_FIRST, PAUSED, REFUSED, end_next
+from store.factories import (
     HERE,
     OWNER,
+    append,
     claim,
     ended,
     ids_of,
@@ -27,6 +20,13 @@ from jupyter_bgstream.testing.store_contract import (
     take,
     text_deltas,
 )
+from store.serving import DEADLINE, opened, serving
+
+from jupyter_bgstream.core.errors import UnavailableError
+from jupyter_bgstream.core.events import Attempt, Cancelled
+from jupyter_bgstream.core.state import fold
+from jupyter_bgstream.store.ports.store import Change
+from jupyter_bgstream.store.sqlite import SQLiteStore
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 

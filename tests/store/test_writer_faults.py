@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 
 import pytest
+from store.factories import append, ids_of, log_of, running, submit, text_deltas
 from store.serving import opened
 
 from jupyter_bgstream.core.errors import UnavailableError
@@ -19,8 +20,6 @@ from jupyter_bgstream.store.sqlite.errors import Troubles
 from jupyter_bgstream.store.sqlite.job_writes import Transaction
 from jupyter_bgstream.store.sqlite.loop_bridge import Delivery
 from jupyter_bgstream.store.sqlite.writer import MOST_FAILURES, Writer
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import ids_of, log_of, running, submit, text_deltas
 
 SOON = 60  # seconds; on a busy machine
 

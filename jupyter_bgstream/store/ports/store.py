@@ -41,7 +41,7 @@ __all__ = [
 class Store(
     JobStore, LogStore, BatchStore, ThreadStore, InboxStore, UsageStore, MaintenanceStore, ChangeSource, Protocol
 ):
-    """Jobs, their logs and their notices. ``testing/store_contract.py`` tests every promise on every backend.
+    """Jobs, their logs and their notices. ``tests/store/contract/`` tests every promise on every backend.
 
     Rules for all methods:
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from store.contract.images import new_image
+from store.factories import ALL, DONE, OWNER, append, claim, log_of, new_job, submit, take, text_deltas
 
-from ..core.errors import BgStreamError, FencedError, IllegalEventError, OutOfOrderError
-from ..core.events import Attempt, Completed, Event, Waiting
-from ..core.job import Job
-from ..store.ports.store import Append, Store
-from .factories import ALL, DONE, OWNER, append, claim, log_of, new_job, submit, take, text_deltas
-from .image_contract import new_image
+from jupyter_bgstream.core.errors import BgStreamError, FencedError, IllegalEventError, OutOfOrderError
+from jupyter_bgstream.core.events import Attempt, Completed, Event, Waiting
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.store.ports.store import Append, Store
 
 
 async def three_running(store: Store) -> list[Job]:

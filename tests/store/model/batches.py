@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
+from store.model.jobs import MemoryJobs
+from store.model.state import StoredJob
 
-from ...core.batches import Batch, BatchItem, Progress
-from ...core.codec import decode_events
-from ...core.events import Cancelled
-from ...core.job import Job
-from ...core.state import fold
-from ...store import preconditions, transitions
-from ...store.ports.store import Span
-from .jobs import MemoryJobs
-from .state import StoredJob
+from jupyter_bgstream.core.batches import Batch, BatchItem, Progress
+from jupyter_bgstream.core.codec import decode_events
+from jupyter_bgstream.core.events import Cancelled
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.state import fold
+from jupyter_bgstream.store import preconditions, transitions
+from jupyter_bgstream.store.ports.store import Span
 
 
 class MemoryBatches(MemoryJobs):

@@ -6,16 +6,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from store.factories import DONE, OWNER, claim, ended, ids_of, new_job, running, submit, take
 
-from ..core.batches import Batch, BatchSpec
-from ..core.errors import ConflictError, InvalidRequestError, NotFoundError
-from ..core.events import Cancelled, Failed
-from ..core.job import Turn
-from ..core.messages import Message
-from ..core.notices import Mute
-from ..core.threads import Conversation, Fork, Thread
-from ..store.ports.store import Change, JobFilter, Store
-from .factories import DONE, OWNER, claim, ended, ids_of, new_job, running, submit, take
+from jupyter_bgstream.core.batches import Batch, BatchSpec
+from jupyter_bgstream.core.errors import ConflictError, InvalidRequestError, NotFoundError
+from jupyter_bgstream.core.events import Cancelled, Failed
+from jupyter_bgstream.core.job import Turn
+from jupyter_bgstream.core.messages import Message
+from jupyter_bgstream.core.notices import Mute
+from jupyter_bgstream.core.threads import Conversation, Fork, Thread
+from jupyter_bgstream.store.ports.store import Change, JobFilter, Store
 
 STOPPED = Cancelled(at=60.0)
 CONVERSATION = Conversation(

@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
+from store.model.base import MemoryBase
+from store.model.state import StoredJob
 
-from ...core.batches import Batch
-from ...core.costs import By, CostRow
-from ...core.errors import BgStreamError
-from ...core.events import Event, Waiting
-from ...core.job import Job, Turn
-from ...core.messages import Message
-from ...store import capacity, cost_ledger, preconditions, transitions
-from ...store.ports.store import IMAGE_CHUNK, Append, Capacity, Change, JobFilter, StoredImage
-from .base import MemoryBase
-from .state import StoredJob
+from jupyter_bgstream.core.batches import Batch
+from jupyter_bgstream.core.costs import By, CostRow
+from jupyter_bgstream.core.errors import BgStreamError
+from jupyter_bgstream.core.events import Event, Waiting
+from jupyter_bgstream.core.job import Job, Turn
+from jupyter_bgstream.core.messages import Message
+from jupyter_bgstream.store import capacity, cost_ledger, preconditions, transitions
+from jupyter_bgstream.store.ports.store import IMAGE_CHUNK, Append, Capacity, Change, JobFilter, StoredImage
 
 
 class MemoryJobs(MemoryBase):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+from store.model.jobs import MemoryJobs
 
-from ...core.events import Cancelled
-from ...core.job import Job
-from ...core.threads import Fork, Thread
-from ...store import preconditions, transitions
-from ...store.ports.store import Change
-from ...store.threads import check_free, no_such_thread, thread_of
-from .jobs import MemoryJobs
+from jupyter_bgstream.core.events import Cancelled
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.threads import Fork, Thread
+from jupyter_bgstream.store import preconditions, transitions
+from jupyter_bgstream.store.ports.store import Change
+from jupyter_bgstream.store.threads import check_free, no_such_thread, thread_of
 
 
 class MemoryThreads(MemoryJobs):

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ...core.job import Job
-from ...core.notices import CALL_AFTER, Mute, Notice, mutes
-from ...store import preconditions, transitions
-from ...store.ports.store import Change
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.notices import CALL_AFTER, Mute, Notice, mutes
+from jupyter_bgstream.store import preconditions, transitions
+from jupyter_bgstream.store.ports.store import Change
 
 
 @dataclass
