@@ -9,8 +9,9 @@ from ..core.errors import ConflictError, NotFoundError
 from ..core.events import Cancelled
 from ..core.job import Job
 from ..core.messages import Message
+from ..core.schemas.threads import ThreadInfo
 from ..core.state import Status
-from ..core.threads import Conversation, Fork, Thread
+from ..core.threads import Conversation, Fork
 from ..store.ports.store import JobFilter, Store
 from ..store.threads import no_such_thread
 from .clock import Clock
@@ -36,11 +37,11 @@ class Threads:
         self._scheduler = scheduler
         self._clock = clock
 
-    async def page(self, owner: str, *, limit: int, after: str | None) -> tuple[list[Thread], str | None]:
+    async def page(self, owner: str, *, limit: int, after: str | None) -> tuple[list[ThreadInfo], str | None]:
         """Return one page of threads, the one with the newest job or fork first, and the cursor of the next."""
         return await self._store.threads(owner, limit=limit, after=after)
 
-    async def get(self, owner: str, name: str) -> Thread:
+    async def get(self, owner: str, name: str) -> ThreadInfo:
         """Return a thread; raise NotFoundError."""
         return await self._store.thread(owner, name)
 
@@ -83,7 +84,7 @@ class Threads:
             raise no_such_thread(name)
         return fork.conversation, pending
 
-    async def fork(self, owner: str, name: str, new: str, *, after: str | None) -> Thread:
+    async def fork(self, owner: str, name: str, new: str, *, after: str | None) -> ThreadInfo:
         """Start a thread with the history of another, up to and including a job, or with all completed turns.
 
         Raises:
@@ -125,7 +126,7 @@ class Threads:
         )
         return await self._store.thread(owner, new)
 
-    async def rename(self, owner: str, name: str, new: str) -> Thread:
+    async def rename(self, owner: str, name: str, new: str) -> ThreadInfo:
         """Rename a thread; its jobs continue.
 
         Raises:

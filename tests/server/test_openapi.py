@@ -24,8 +24,8 @@ from jupyter_bgstream.core.job import Job, JobSource, JobSpec
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Notice
 from jupyter_bgstream.core.schemas import convert
+from jupyter_bgstream.core.schemas.threads import ThreadInfo
 from jupyter_bgstream.core.state import Answer
-from jupyter_bgstream.core.threads import Thread
 from jupyter_bgstream.server.base import NotFoundHandler, verbs
 from jupyter_bgstream.server.openapi import openapi_document, path_of
 from jupyter_bgstream.server.openapi_operations import OPERATIONS
@@ -79,7 +79,7 @@ JOB = Job(
     created_at=1.0,
 )
 NOTICE = Notice(id="n", job="some-job-id", owner="local", status="failed", title="", source=JobSource(), created_at=1.0)
-THREAD = Thread(name="t", jobs=1, status="queued", model="a/b", title="", created_at=1.0, updated_at=1.0)
+THREAD = ThreadInfo(name="t", jobs=1, status="queued", model="a/b", title="", created_at=1.0, updated_at=1.0)
 BATCH = Batch(spec=BatchSpec(id="some-batch", total=2), owner="local", total=2, created_at=1.0)
 
 
@@ -91,7 +91,7 @@ BATCH = Batch(spec=BatchSpec(id="some-batch", total=2), owner="local", total=2, 
         convert.notice_info(NOTICE),
         convert.batch_info(Progress(batch=BATCH, running=1, waiting=1)),
         convert.batch_item_info(BatchItem(job=JOB, text=None)),
-        convert.thread_info(THREAD),
+        THREAD,
     ],
     ids=lambda info: type(info).__name__,
 )

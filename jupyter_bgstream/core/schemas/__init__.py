@@ -10,7 +10,7 @@ from ..state import ErrorInfo, Partial
 from .batches import AnswerPage, BatchInfo, BatchItemInfo, BatchUsage
 from .enums import BATCH_STATUSES, STATUSES
 from .inbox import Inbox, MuteList, NoticeInfo
-from .jobs import AnswerInfo, CitationInfo, ImageInfo, JobDetail, JobInfo, JobPage, LogPage, SourceInfo, UsageInfo
+from .jobs import CitationInfo, ImageInfo, JobDetail, JobInfo, JobPage, LogPage, SourceInfo, UsageInfo
 from .messages import CacheControlInfo, MessageInfo, PartInfo, ThreadMessageInfo, ToolCallInfo
 from .server_info import CostList, ErrorResponse, KernelInfo, LimitsInfo, ModelsInfo, ProviderInfo, ServerStatus
 from .threads import ThreadInfo, ThreadMessages, ThreadPage
@@ -18,7 +18,6 @@ from .threads import ThreadInfo, ThreadMessages, ThreadPage
 __all__ = [
     "BATCH_STATUSES",
     "STATUSES",
-    "AnswerInfo",
     "AnswerPage",
     "BatchInfo",
     "BatchItemInfo",

@@ -6,13 +6,14 @@ from typing import Protocol
 
 from ...core.events import Cancelled
 from ...core.job import Job
-from ...core.threads import Fork, Thread
+from ...core.schemas.threads import ThreadInfo
+from ...core.threads import Fork
 
 
 class ThreadStore(Protocol):
     """Threads. One exists as long as it has a job or a fork."""
 
-    async def threads(self, owner: str, *, limit: int, after: str | None = None) -> tuple[list[Thread], str | None]:
+    async def threads(self, owner: str, *, limit: int, after: str | None = None) -> tuple[list[ThreadInfo], str | None]:
         """Return a page of threads, the one with the newest job or fork first, and the cursor of the next page.
 
         Raises:
@@ -20,7 +21,7 @@ class ThreadStore(Protocol):
         """
         ...
 
-    async def thread(self, owner: str, name: str) -> Thread:
+    async def thread(self, owner: str, name: str) -> ThreadInfo:
         """Return a thread.
 
         Raises:

@@ -11,8 +11,9 @@ from ...core.codec import decode_events, encode
 from ...core.costs import By, CostRow
 from ...core.job import Job
 from ...core.notices import Mute, Notice
+from ...core.schemas.threads import ThreadInfo
 from ...core.state import Answer, fold
-from ...core.threads import Fork, Thread
+from ...core.threads import Fork
 from .. import cost_ledger, preconditions, transitions
 from ..ports.store import Change, JobFilter, StoredImage
 from ..threads import thread_of
@@ -189,7 +190,7 @@ def find_fork(db: sqlite3.Connection, owner: str, name: str) -> Fork | None:
     return None if row is None else fork_from(row)
 
 
-def find_thread(db: sqlite3.Connection, owner: str, name: str) -> Thread:
+def find_thread(db: sqlite3.Connection, owner: str, name: str) -> ThreadInfo:
     """Return a thread; raises NotFoundError."""
     with _snapshot(db):
         return _thread(db, owner, name)
@@ -197,7 +198,7 @@ def find_thread(db: sqlite3.Connection, owner: str, name: str) -> Thread:
 
 def list_threads(
     db: sqlite3.Connection, owner: str, *, limit: int, after: str | None = None
-) -> tuple[list[Thread], str | None]:
+) -> tuple[list[ThreadInfo], str | None]:
     """Return a page of threads, newest first, and the cursor of the next; raises InvalidRequestError."""
     start = preconditions.page_start(after)
     with _snapshot(db):
@@ -208,7 +209,7 @@ def list_threads(
     return threads, str(page[-1]["n"]) if len(rows) > len(page) else None
 
 
-def _thread(db: sqlite3.Connection, owner: str, name: str) -> Thread:
+def _thread(db: sqlite3.Connection, owner: str, name: str) -> ThreadInfo:
     which = {"owner": owner, "thread": name}
     sums = db.execute(QUERIES["sums_of_thread"], which).fetchone()
     unfinished = db.execute(QUERIES["unfinished_of_thread"], which).fetchone()

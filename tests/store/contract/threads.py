@@ -14,7 +14,8 @@ from jupyter_bgstream.core.events import Cancelled, Failed
 from jupyter_bgstream.core.job import Turn
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
-from jupyter_bgstream.core.threads import Conversation, Fork, Thread
+from jupyter_bgstream.core.schemas.threads import ThreadInfo
+from jupyter_bgstream.core.threads import Conversation, Fork
 from jupyter_bgstream.store.ports.store import Change, JobFilter, Store
 
 STOPPED = Cancelled(at=60.0)
@@ -53,7 +54,7 @@ class ThreadContract:
             await store.thread(OWNER, "t")
         await ended(store, "job-0001", thread="t", prompt="First?")
         await submit(store, "job-0002", thread="t", prompt="Second?", model="open/large", created_at=55.0)
-        expected = Thread(
+        expected = ThreadInfo(
             name="t",
             jobs=2,
             status="queued",
@@ -111,7 +112,7 @@ class ThreadContract:
         assert await store.fork_of(OWNER, "t") is None
         assert await store.fork_of("bob", "new") is None
         assert await store.last_turn(OWNER, "new") is None
-        assert await store.thread(OWNER, "new") == Thread(
+        assert await store.thread(OWNER, "new") == ThreadInfo(
             name="new",
             jobs=0,
             status="completed",
