@@ -12,9 +12,9 @@ from ..core.messages import Message
 from ..core.schemas.threads import ThreadInfo
 from ..core.state import Status
 from ..core.threads import Conversation, Fork
-from ..store.ports.store import JobFilter, Store
+from ..store.ports.store import JobFilter
 from ..store.threads import no_such_thread
-from .clock import Clock
+from .context import EngineContext, EnginePart
 from .conversation_history import history_before, history_until
 from .scheduler import Scheduler
 
@@ -29,13 +29,12 @@ class HistoryTurn(NamedTuple):
     status: Status  # of that job: completed, or not ended yet
 
 
-class Threads:
+class Threads(EnginePart):
     """The threads of all owners; a thread of another owner is a NotFoundError."""
 
-    def __init__(self, *, store: Store, scheduler: Scheduler, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, context: EngineContext, scheduler: Scheduler) -> None:
+        super().__init__(context)
         self._scheduler = scheduler
-        self._clock = clock
 
     async def page(self, owner: str, *, limit: int, after: str | None) -> tuple[list[ThreadInfo], str | None]:
         """Return one page of threads, the one with the newest job or fork first, and the cursor of the next."""

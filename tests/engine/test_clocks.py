@@ -19,16 +19,17 @@ from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import BgStreamError, ProviderError
 from jupyter_bgstream.core.events import Cancelled, Completed, Waiting
 from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.schemas.server_info import LimitsInfo
 from jupyter_bgstream.engine.clock import SystemClock
 from jupyter_bgstream.engine.due_times import TOLERANCE
-from jupyter_bgstream.engine.engine import Engine, Limits
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.retention import Deleted, Retention, RetentionWorker
 from jupyter_bgstream.engine.scheduler import MAX_SLEEP
 from jupyter_bgstream.store.ports.store import Append
 from jupyter_bgstream.testing.clock import START, FakeClock
 
 HOUR, DAY = 3600.0, 86_400.0
-LIMITS = Limits(max_attempts=1000, stop_grace=0.0)
+LIMITS = LimitsInfo(max_attempts=1000, stop_grace=0.0)
 STEP = 10.0  # seconds
 DELAY = 100.0  # seconds that the provider asks for; up to a tenth comes on top
 LATEST = DELAY + 10.0

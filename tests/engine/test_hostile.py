@@ -15,7 +15,8 @@ from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import BgStreamError, NotFoundError, ProviderError, UnavailableError
 from jupyter_bgstream.core.events import Citation, Delta, ToolCall, Usage
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.engine.engine import Engine, Limits
+from jupyter_bgstream.core.schemas.server_info import LimitsInfo
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.providers.port import ProviderEvent
 from jupyter_bgstream.store.ports.store import Append, Change, JobFilter
 from jupyter_bgstream.testing.clock import FakeClock
@@ -27,7 +28,7 @@ async def tick(times: int = 20) -> None:
 
 
 async def test_a_stop_is_told_as_a_stop_and_not_as_a_deletion(puppet: Puppet) -> None:
-    engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here", limits=Limits(max_running=1))
+    engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here", limits=LimitsInfo(max_running=1))
     await engine.open()
     running, _ = await engine.jobs.submit(OWNER, spec())
     await puppet.call()
@@ -259,7 +260,7 @@ PIECES: dict[str, Callable[[int], ProviderEvent]] = {
 
 @pytest.mark.parametrize("of_what", PIECES)
 async def test_answer_of_any_parts_has_an_end(puppet: Puppet, of_what: str) -> None:
-    limits = Limits(max_answer_bytes=10_000)
+    limits = LimitsInfo(max_answer_bytes=10_000)
     engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
     await engine.open()
     job, _ = await engine.jobs.submit(OWNER, spec())

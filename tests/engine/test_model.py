@@ -26,15 +26,16 @@ from jupyter_bgstream.core.events import End, Usage, Waiting
 from jupyter_bgstream.core.job import Job, JobSource, JobSpec, StoredPriority
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
+from jupyter_bgstream.core.schemas.server_info import LimitsInfo
 from jupyter_bgstream.core.state import fold
-from jupyter_bgstream.engine.engine import Engine, Limits
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.recovery import Recovery
 from jupyter_bgstream.store.changefeed import Changefeed
 from jupyter_bgstream.store.ports.store import Change, JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
 
-LIMITS = Limits(
+LIMITS = LimitsInfo(
     max_running=MAX_RUNNING,
     reserved_interactive=MAX_RUNNING - MAX_BULK,
     max_queued=MAX_QUEUED,

@@ -34,7 +34,8 @@ from jupyter_bgstream.core.batches import BatchSpec
 from jupyter_bgstream.core.errors import InvalidRequestError, ProviderError
 from jupyter_bgstream.core.job import JobSource
 from jupyter_bgstream.core.notices import Mute
-from jupyter_bgstream.engine.engine import Engine, Limits
+from jupyter_bgstream.core.schemas.server_info import LimitsInfo
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.server import webhook
 from jupyter_bgstream.server.webhook import Webhook, read_target
 from jupyter_bgstream.store.sqlite import SQLiteStore
@@ -71,7 +72,7 @@ class Servers:
         name = f"server-{len(self.engines)}"
         store = SQLiteStore(self._database, server=name) if self._database else MemoryStore(server=name)
         engine = Engine(
-            store=store, providers=self.puppet, server=name, clock=self.clock, limits=Limits(stop_grace=0.0)
+            store=store, providers=self.puppet, server=name, clock=self.clock, limits=LimitsInfo(stop_grace=0.0)
         )
         await engine.open()
         self._stack.push_async_callback(engine.close)
