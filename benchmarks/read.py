@@ -18,7 +18,8 @@ from jupyter_bgstream.core.cursor import new_log
 from jupyter_bgstream.core.events import Completed, Delta
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.store.ports.store import Append, Capacity, append_one
+from jupyter_bgstream.store.port_values import Append, Capacity
+from jupyter_bgstream.store.ports.logs import append_one
 from jupyter_bgstream.store.sqlite import SQLiteStore
 
 WORDS = Path(__file__).parents[1].joinpath("docs/explanation/architecture.md").read_text().split()

@@ -19,7 +19,7 @@ from jupyter_bgstream.core.cursor import new_log
 from jupyter_bgstream.core.events import Delta
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.store.ports.store import Append, Capacity
+from jupyter_bgstream.store.port_values import Append, Capacity
 from jupyter_bgstream.store.sqlite import SQLiteStore
 
 WRITERS = 20

@@ -13,7 +13,8 @@ from ..core.job import Job, Turn
 from ..core.messages import FunctionCall, ImagePart, Message, TextPart
 from ..core.state import Answer, fold
 from ..core.threads import Conversation, Fork
-from ..store.ports.store import IMAGE_CHUNK, Store, StoredImage
+from ..store.port_values import IMAGE_CHUNK, StoredImage
+from ..store.ports.store import Store
 from .hub import BATCH_BYTES
 
 RETURNED_BYTES = 14 * 1024 * 1024  # of images that are sent again: Gemini accepts 20 MB per request, as base64

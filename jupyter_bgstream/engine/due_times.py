@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from ..core.errors import FencedError, NotFoundError
 from ..core.events import Waiting
 from ..core.job import Job
-from ..store.ports.store import Append, Store, append_one
+from ..store.port_values import Append
+from ..store.ports.logs import append_one
+from ..store.ports.store import Store
 from ..store.transitions import listed
 from .clock import Clock
 

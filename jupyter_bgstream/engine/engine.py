@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ..core.schemas.server_info import LimitsInfo
 from ..providers.port import Default, Providers, ProviderStatus
-from ..store.ports.store import Change, Store
+from ..store.port_values import Change
+from ..store.ports.store import Store
 from .batches import Batches
 from .cancellation import UpstreamCanceller
 from .clock import Clock, SystemClock

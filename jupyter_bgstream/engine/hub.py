@@ -13,7 +13,8 @@ from ..core.cursor import Cursor
 from ..core.errors import BgStreamError, NotFoundError, UnavailableError
 from ..core.events import End
 from ..core.job import Job
-from ..store.ports.store import Change, Store
+from ..store.port_values import Change
+from ..store.ports.store import Store
 from .clock import Clock
 
 RING_BYTES = 256 * 1024  # newest encoded events held per followed job

@@ -13,7 +13,7 @@ from ..core.events import Cancelled
 from ..core.job import Job, JobSpec, title_of
 from ..core.request_checks import check_spec
 from ..core.state import Answer
-from ..store.ports.store import JobFilter, StoredImage
+from ..store.port_values import JobFilter, StoredImage
 from .context import EngineContext, EnginePart
 from .conversation_history import read_answer
 from .hub import EventBatch, Hub

@@ -16,7 +16,8 @@ from ..core.events import Completed, End, Failed, Interrupted, Waiting
 from ..core.job import Job
 from ..providers.plugins.foreign_code import is_cancelled
 from ..providers.port import Provider, ProviderEvent
-from ..store.ports.store import Append, append_one
+from ..store.port_values import Append
+from ..store.ports.logs import append_one
 from .context import EnginePart
 from .conversation_history import history_before, read_answer, with_images
 from .event_writer import EventWriter

@@ -14,7 +14,7 @@ from ..core.errors import BgStreamError, FencedError, NotFoundError
 from ..core.events import Interrupted, Waiting
 from ..core.job import Job
 from ..core.schemas.server_info import LimitsInfo
-from ..store.ports.store import Capacity
+from ..store.port_values import Capacity
 from .context import EngineContext, EnginePart
 from .runner import OpenResponse, Runner
 

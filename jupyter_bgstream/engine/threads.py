@@ -12,7 +12,7 @@ from ..core.messages import Message
 from ..core.schemas.threads import ThreadInfo
 from ..core.state import Status
 from ..core.threads import Conversation, Fork
-from ..store.ports.store import JobFilter
+from ..store.port_values import JobFilter
 from ..store.threads import no_such_thread
 from .context import EngineContext, EnginePart
 from .conversation_history import history_before, history_until

@@ -8,7 +8,7 @@ from tornado.httputil import HTTPOutputError
 from tornado.iostream import StreamClosedError
 
 from ..core.errors import RequestError
-from ..store.ports.store import IMAGE_CHUNK, StoredImage
+from ..store.port_values import IMAGE_CHUNK, StoredImage
 from .base import ApiHandler, endpoint
 
 

@@ -10,7 +10,7 @@ from ..core.codec import decode_request
 from ..core.errors import InvalidRequestError
 from ..core.schemas import STATUSES, JobPage
 from ..core.schemas.convert import job_detail, job_info
-from ..store.ports.store import JobFilter
+from ..store.port_values import JobFilter
 from .base import MAX_PAGE, PAGE, ApiHandler, SubmitHandler, endpoint
 from .request_bodies import JobSubmission
 

@@ -36,7 +36,7 @@ from ..core.schemas.frames import (
 )
 from ..core.state import runs
 from ..engine.hub import EventBatch
-from ..store.ports.store import Change
+from ..store.port_values import Change
 from .base import AUTH_RESOURCE, BaseHandler, error_response
 
 BEAT_SECONDS = 20

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from .ports.store import Capacity
+from .port_values import Capacity
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 import msgspec
 
-from .ports.store import Change
+from .port_values import Change
 
 UNREAD_BYTES = 4 * 1024 * 1024  # of events held for one subscriber that does not read
 UNREAD_CHANGES = 4096

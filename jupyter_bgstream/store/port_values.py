@@ -15,7 +15,7 @@ from ..core.state import ENDS, Status
 NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 IMAGE_CHUNK = 256 * 1024  # bytes of an image file that are read or written at a time
 
-Span = tuple[int, int]  # of numbers of a batch's jobs in order of arrival: exclusive start, inclusive end
+JobRange = tuple[int, int]  # of ``jobs.n``: exclusive start, inclusive end
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -18,7 +18,7 @@ from ..core.notices import CALL_AFTER, Mute, Notice, notice_of, notice_of_batch,
 from ..core.notices import mutes as is_muted
 from ..core.state import Status
 from . import preconditions
-from .ports.store import Append, Change
+from .port_values import Append, Change
 
 # Codes of waits after the end of a server; any other wait follows a failed attempt.
 RECOVERING: frozenset[str] = frozenset({"server_died", "server_stopped", "no_provider"})

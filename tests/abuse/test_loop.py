@@ -17,7 +17,7 @@ from harness.jupyter import Jupyter
 from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.store.ports.store import Change
+from jupyter_bgstream.store.port_values import Change
 from jupyter_bgstream.testing.scripted_provider import ScriptedProvider, ThreadedProvider
 from jupyter_bgstream.testing.scripts import answer
 

@@ -9,7 +9,7 @@ from cli.conftest import Home
 from store.factories import HERE, OWNER, append, ended, ids_of, running, take, text_deltas
 
 from jupyter_bgstream.core.events import Cancelled, Completed
-from jupyter_bgstream.store.ports.store import Change
+from jupyter_bgstream.store.port_values import Change
 from jupyter_bgstream.store.sqlite import SQLiteStore
 
 DAY = 86_400

@@ -10,7 +10,7 @@ from store.model import MemoryStore
 
 from jupyter_bgstream.core.errors import BgStreamError
 from jupyter_bgstream.engine.engine import Engine
-from jupyter_bgstream.store.ports.store import Append
+from jupyter_bgstream.store.port_values import Append
 
 
 class Slow(MemoryStore):

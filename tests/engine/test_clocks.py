@@ -25,7 +25,7 @@ from jupyter_bgstream.engine.due_times import TOLERANCE
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.retention import Deleted, Retention, RetentionWorker
 from jupyter_bgstream.engine.scheduler import MAX_SLEEP
-from jupyter_bgstream.store.ports.store import Append
+from jupyter_bgstream.store.port_values import Append
 from jupyter_bgstream.testing.clock import START, FakeClock
 
 HOUR, DAY = 3600.0, 86_400.0

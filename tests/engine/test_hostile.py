@@ -18,7 +18,7 @@ from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.schemas.server_info import LimitsInfo
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.providers.port import ProviderEvent
-from jupyter_bgstream.store.ports.store import Append, Change, JobFilter
+from jupyter_bgstream.store.port_values import Append, Change, JobFilter
 from jupyter_bgstream.testing.clock import FakeClock
 
 

@@ -21,7 +21,7 @@ from jupyter_bgstream.engine import image_collector as image_decoding
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.image_collector import ImageCollector, decode_base64
 from jupyter_bgstream.providers.port import ImageData, ProviderEvent, Resume
-from jupyter_bgstream.store.ports.store import Append
+from jupyter_bgstream.store.port_values import Append
 
 FILES = {
     "image/png": b"\x89PNG\r\n\x1a\n",

@@ -15,7 +15,7 @@ from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.providers.http_provider import HTTPProvider
 from jupyter_bgstream.providers.port import ImageData
 from jupyter_bgstream.providers.provider_settings import ProviderSettings
-from jupyter_bgstream.store.ports.store import IMAGE_CHUNK
+from jupyter_bgstream.store.port_values import IMAGE_CHUNK
 
 CAT = b"\x89PNG\r\n\x1a\n" + b"cat" * IMAGE_CHUNK
 DOG = b"GIF89a dog"

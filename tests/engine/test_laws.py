@@ -15,7 +15,7 @@ from store.model import MemoryStore
 from jupyter_bgstream.core.errors import BgStreamError, UnavailableError
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.event_writer import UNWRITTEN_BYTES
-from jupyter_bgstream.store.ports.store import Append
+from jupyter_bgstream.store.port_values import Append
 from jupyter_bgstream.testing.clock import FakeClock
 
 

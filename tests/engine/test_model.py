@@ -31,7 +31,7 @@ from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.recovery import Recovery
 from jupyter_bgstream.store.changefeed import Changefeed
-from jupyter_bgstream.store.ports.store import Change, JobFilter
+from jupyter_bgstream.store.port_values import Change, JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
 

@@ -19,7 +19,7 @@ from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.state import ErrorInfo
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.providers.port import Resume
-from jupyter_bgstream.store.ports.store import Append
+from jupyter_bgstream.store.port_values import Append
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
 

@@ -14,7 +14,8 @@ from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.events import Cancelled, Completed, Event
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.retention import DAY, HOUR, STARTS_AFTER, TIDY_EVERY, Deleted, Retention, RetentionWorker
-from jupyter_bgstream.store.ports.store import Change, Store
+from jupyter_bgstream.store.port_values import Change
+from jupyter_bgstream.store.ports.store import Store
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
 

@@ -17,7 +17,7 @@ from jupyter_bgstream.core.errors import (
     QueueFullError,
 )
 from jupyter_bgstream.engine.engine import Engine
-from jupyter_bgstream.store.ports.store import Change
+from jupyter_bgstream.store.port_values import Change
 
 
 async def test_a_job_runs_to_its_end_and_leaves_a_notice(engine: Engine, puppet: Puppet) -> None:

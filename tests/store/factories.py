@@ -13,7 +13,9 @@ from jupyter_bgstream.core.cursor import new_log
 from jupyter_bgstream.core.events import Completed, Delta, Event, Failed
 from jupyter_bgstream.core.job import Job, JobSpec, StoredPriority
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.store.ports.store import Append, Capacity, Change, JobFilter, LogStore, Store, append_one
+from jupyter_bgstream.store.port_values import Append, Capacity, Change, JobFilter
+from jupyter_bgstream.store.ports.logs import LogStore, append_one
+from jupyter_bgstream.store.ports.store import Store
 
 HERE = "server-here"
 THERE = "server-there"  # dead: it holds no lock

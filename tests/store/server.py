@@ -20,7 +20,8 @@ from jupyter_bgstream.core.errors import BgStreamError, UnavailableError
 from jupyter_bgstream.core.events import Delta
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.store.ports.store import Append, Capacity, append_one
+from jupyter_bgstream.store.port_values import Append, Capacity
+from jupyter_bgstream.store.ports.logs import append_one
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.lease import Machine
 

@@ -23,7 +23,7 @@ from jupyter_bgstream.client.widgets.job import JobWidget
 from jupyter_bgstream.core.codec import BUNDLE_MIME, decode_events
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.state import fold
-from jupyter_bgstream.store.ports.store import JobFilter
+from jupyter_bgstream.store.port_values import JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.sql_files import migrations
 

@@ -29,7 +29,7 @@ from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute, Notice
 from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.core.threads import Fork
-from jupyter_bgstream.store.ports.store import Append, Capacity, JobFilter
+from jupyter_bgstream.store.port_values import Append, Capacity, JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 
 examples = itertools.count()

@@ -30,7 +30,7 @@ from store.serving import opened
 from jupyter_bgstream.core.batches import Batch, BatchSpec
 from jupyter_bgstream.core.errors import NotFoundError, UnavailableError
 from jupyter_bgstream.core.events import Cancelled
-from jupyter_bgstream.store.ports.store import Append, Capacity
+from jupyter_bgstream.store.port_values import Append, Capacity
 from jupyter_bgstream.store.sqlite import SQLiteStore, claim_selection, queries
 from jupyter_bgstream.store.sqlite.availability import Availability
 from jupyter_bgstream.store.sqlite.checkpoints import Checkpoints

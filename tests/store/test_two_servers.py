@@ -25,7 +25,7 @@ from store.serving import DEADLINE, opened, serving
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.events import Attempt, Cancelled
 from jupyter_bgstream.core.state import fold
-from jupyter_bgstream.store.ports.store import Change
+from jupyter_bgstream.store.port_values import Change
 from jupyter_bgstream.store.sqlite import SQLiteStore
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")

@@ -19,7 +19,8 @@ from ...core.codec import decode_events
 from ...core.cursor import Cursor
 from ...core.errors import BgStreamError, UnavailableError
 from ...core.state import ENDS, Answer, fold
-from ...store.ports.store import IMAGE_CHUNK, JobFilter, Store
+from ...store.port_values import IMAGE_CHUNK, JobFilter
+from ...store.ports.store import Store
 from .outputs import BatchOutput
 
 PAGE = 500  # ids in a request

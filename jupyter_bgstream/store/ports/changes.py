@@ -17,4 +17,3 @@ class ChangeSource(Protocol):
         A reader that falls behind gets the changes of one job merged into one, without event bytes; it then reads the
         log.
         """
-        ...

@@ -8,7 +8,7 @@ from ...core.costs import By, CostRow
 
 
 class UsageStore(Protocol):
-    """Sums of what jobs used, deleted jobs included; see ``usage_ledger``."""
+    """Sums of what jobs used, deleted jobs included; see ``cost_ledger``."""
 
     async def costs(
         self, owner: str, by: By, *, since: float | None = None, until: float | None = None
@@ -24,4 +24,3 @@ class UsageStore(Protocol):
         Returns:
             The newest day first, else the highest cost first.
         """
-        ...

@@ -19,7 +19,6 @@ class ThreadStore(Protocol):
         Raises:
             InvalidRequestError: ``after`` is not a cursor.
         """
-        ...
 
     async def thread(self, owner: str, name: str) -> ThreadInfo:
         """Return a thread.
@@ -27,15 +26,12 @@ class ThreadStore(Protocol):
         Raises:
             NotFoundError: There is no such thread.
         """
-        ...
 
     async def last_turn(self, owner: str, name: str) -> Job | None:
         """Return the last turn of a thread, or the newest retry of it; None if the thread has no jobs."""
-        ...
 
     async def fork_of(self, owner: str, name: str) -> Fork | None:
         """Return the conversation that a thread was forked with; None if it is not a fork."""
-        ...
 
     async def fork(self, fork: Fork) -> None:
         """Store the conversation that a new thread begins with.
@@ -43,7 +39,6 @@ class ThreadStore(Protocol):
         Raises:
             ConflictError: There is a thread with this name.
         """
-        ...
 
     async def rename_thread(self, owner: str, name: str, new: str) -> None:
         """Rename a thread in its jobs, notices, mutes and forks.
@@ -52,7 +47,6 @@ class ThreadStore(Protocol):
             NotFoundError: There is no such thread.
             ConflictError: There is a thread with the new name.
         """
-        ...
 
     async def delete_thread(self, owner: str, name: str, event: Cancelled) -> list[Job]:
         """Cancel and delete all jobs of a thread, and its fork, in one transaction.
@@ -63,8 +57,6 @@ class ThreadStore(Protocol):
         Raises:
             NotFoundError: There is no such thread.
         """
-        ...
 
     async def forget_forks(self, *, owner: str | None, before: float) -> int:
         """Delete forks that have no jobs and were not touched since ``before`` (Unix seconds); return how many."""
-        ...

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...core.batches import Batch
 from .. import capacity, transitions
-from ..ports.store import Capacity
+from ..port_values import Capacity
 from .rows import batch_from
 from .sql_files import QUERIES
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ...core.errors import UnavailableError
 from ..changefeed import Changefeed
-from ..ports.store import Change
+from ..port_values import Change
 from . import queries
 from .connection import Journal
 from .errors import Troubles

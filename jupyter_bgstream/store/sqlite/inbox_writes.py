@@ -9,7 +9,7 @@ from typing import Any
 from ...core.codec import encode
 from ...core.notices import CALL_AFTER, Mute, Notice, mutes
 from .. import preconditions, transitions
-from ..ports.store import Change
+from ..port_values import Change
 from . import queries
 from .rows import notice_from
 from .sql_files import QUERIES

@@ -13,7 +13,7 @@ from ...core.events import Cancelled, Citation, Delta, Event, Image, ToolCall, U
 from ...core.job import Job, Turn
 from ...core.messages import Message
 from .. import cost_ledger, preconditions, transitions
-from ..ports.store import IMAGE_CHUNK, Append, Capacity, Change, ExpiredJob, Span
+from ..port_values import IMAGE_CHUNK, Append, Capacity, Change, ExpiredJob, JobRange
 from . import claim_selection, maintenance, queries
 from .rows import batch_from, columns_of, job_of, place_of, places_of
 from .thread_writes import ThreadTransaction
@@ -142,9 +142,9 @@ class Transaction(ThreadTransaction):
         at: float,
         limit: int,
         max_queued: int,
-        span: Span | None,
+        span: JobRange | None,
         submitted_by: str | None = None,
-    ) -> Span | None:
+    ) -> JobRange | None:
         """Retry jobs that ended without a whole answer; return the jobs that are left over."""
         queries.find_batch(self._db, owner, batch_id)
         after, upto = span or (0, int(self._one("newest_n")[0]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...core.errors import UnavailableError
-from ..ports.store import Change
+from ..port_values import Change
 from .job_writes import Transaction
 
 STUCK = 5.0  # seconds that one SQLite call may take, in addition to the patience with locks

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
-from ..ports.store import ExpiredJob
+from ..port_values import ExpiredJob
 from .rows import place_of, places_of
 from .sql_files import QUERIES
 

@@ -15,7 +15,7 @@ from ...core.schemas.threads import ThreadInfo
 from ...core.state import Answer, fold
 from ...core.threads import Fork
 from .. import cost_ledger, preconditions, transitions
-from ..ports.store import Change, JobFilter, StoredImage
+from ..port_values import Change, JobFilter, StoredImage
 from ..threads import thread_of
 from .rows import batch_from, change_from, events_of, fork_from, job_of, listed_job_of, notice_from, places_of
 from .server_locks import ServerLocks

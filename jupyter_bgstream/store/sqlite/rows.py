@@ -16,7 +16,7 @@ from ...core.messages import Message
 from ...core.notices import Notice
 from ...core.state import ErrorInfo
 from ...core.threads import Conversation, Fork
-from ..ports.store import Change
+from ..port_values import Change
 from ..transitions import listed
 
 _spec = msgspec.json.Decoder(JobSpec)

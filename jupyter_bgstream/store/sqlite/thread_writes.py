@@ -6,7 +6,7 @@ from ...core.codec import encode
 from ...core.events import Cancelled, Event
 from ...core.job import Job
 from ...core.threads import Fork
-from ..ports.store import Change
+from ..port_values import Change
 from ..threads import check_free, no_such_thread
 from .inbox_writes import InboxTransaction
 

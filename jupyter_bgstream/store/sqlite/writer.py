@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from ...core.errors import BgStreamError, UnavailableError
-from ..ports.store import Change
+from ..port_values import Change
 from .availability import Availability
 from .checkpoints import Checkpoints
 from .connection import patiently

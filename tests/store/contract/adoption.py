@@ -23,7 +23,8 @@ from jupyter_bgstream.core.errors import (
     FencedError,
 )
 from jupyter_bgstream.core.events import Attempt, Cancelled, Waiting
-from jupyter_bgstream.store.ports.store import Capacity, Store
+from jupyter_bgstream.store.port_values import Capacity
+from jupyter_bgstream.store.ports.store import Store
 
 BUSY = Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")
 DIED = Waiting(at=30.0, until=30.0, code="server_died", message="It died.")

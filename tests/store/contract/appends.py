@@ -12,7 +12,8 @@ from store.factories import ALL, DONE, OWNER, append, claim, log_of, new_job, su
 from jupyter_bgstream.core.errors import BgStreamError, FencedError, IllegalEventError, OutOfOrderError
 from jupyter_bgstream.core.events import Attempt, Completed, Event, Waiting
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.store.ports.store import Append, Store
+from jupyter_bgstream.store.port_values import Append
+from jupyter_bgstream.store.ports.store import Store
 
 
 async def three_running(store: Store) -> list[Job]:

@@ -12,7 +12,8 @@ from jupyter_bgstream.core.batches import Batch, BatchItem, BatchSpec, EndCounts
 from jupyter_bgstream.core.costs import Cost
 from jupyter_bgstream.core.errors import InvalidRequestError, NotFoundError, QueueFullError
 from jupyter_bgstream.core.events import Attempt, Cancelled, Delta, Event, Usage, Waiting
-from jupyter_bgstream.store.ports.store import Capacity, Store
+from jupyter_bgstream.store.port_values import Capacity
+from jupyter_bgstream.store.ports.store import Store
 
 ROWS = "batch-rows"
 

@@ -24,7 +24,8 @@ from jupyter_bgstream.core.errors import (
 )
 from jupyter_bgstream.core.events import Attempt, Cancelled, Waiting
 from jupyter_bgstream.core.state import ErrorInfo
-from jupyter_bgstream.store.ports.store import Capacity, Store
+from jupyter_bgstream.store.port_values import Capacity
+from jupyter_bgstream.store.ports.store import Store
 from jupyter_bgstream.store.transitions import FARTHEST
 
 BUSY = Waiting(at=30.0, until=40.0, code="rate_limited", message="Busy.")

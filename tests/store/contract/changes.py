@@ -24,7 +24,8 @@ from jupyter_bgstream.core.errors import (
     UnavailableError,
 )
 from jupyter_bgstream.core.events import Cancelled
-from jupyter_bgstream.store.ports.store import Change, Store
+from jupyter_bgstream.store.port_values import Change
+from jupyter_bgstream.store.ports.store import Store
 
 
 class ChangesContract:

@@ -18,7 +18,8 @@ from jupyter_bgstream.core.errors import (
 )
 from jupyter_bgstream.core.events import Cancelled
 from jupyter_bgstream.core.job import JobSource
-from jupyter_bgstream.store.ports.store import JobFilter, Store
+from jupyter_bgstream.store.port_values import JobFilter
+from jupyter_bgstream.store.ports.store import Store
 
 
 class ListContract:

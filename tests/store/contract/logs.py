@@ -27,7 +27,8 @@ from jupyter_bgstream.core.errors import (
 from jupyter_bgstream.core.events import Attempt, Cancelled, Delta, End, Failed, Usage, Waiting
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.state import fold
-from jupyter_bgstream.store.ports.store import JobFilter, Store
+from jupyter_bgstream.store.port_values import JobFilter
+from jupyter_bgstream.store.ports.store import Store
 
 
 class LogContract:

@@ -8,7 +8,8 @@ from store.factories import FAILED, HERE, OWNER, append, claim, ended, ids_of, n
 from jupyter_bgstream.core.batches import Batch, BatchSpec
 from jupyter_bgstream.core.events import Cancelled, Waiting
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.store.ports.store import JobFilter, Store
+from jupyter_bgstream.store.port_values import JobFilter
+from jupyter_bgstream.store.ports.store import Store
 
 BATCH = "batch-0001"
 

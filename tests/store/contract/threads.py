@@ -16,7 +16,8 @@ from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.core.schemas.threads import ThreadInfo
 from jupyter_bgstream.core.threads import Conversation, Fork
-from jupyter_bgstream.store.ports.store import Change, JobFilter, Store
+from jupyter_bgstream.store.port_values import Change, JobFilter
+from jupyter_bgstream.store.ports.store import Store
 
 STOPPED = Cancelled(at=60.0)
 CONVERSATION = Conversation(

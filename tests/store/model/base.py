@@ -15,7 +15,7 @@ from jupyter_bgstream.core.errors import NotFoundError, UnavailableError
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.store import preconditions, transitions
 from jupyter_bgstream.store.changefeed import Changefeed
-from jupyter_bgstream.store.ports.store import Change
+from jupyter_bgstream.store.port_values import Change
 
 
 class MemoryBase:

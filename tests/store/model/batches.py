@@ -15,7 +15,7 @@ from jupyter_bgstream.core.events import Cancelled
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.store import preconditions, transitions
-from jupyter_bgstream.store.ports.store import Span
+from jupyter_bgstream.store.port_values import JobRange
 
 
 class MemoryBatches(MemoryJobs):
@@ -79,9 +79,9 @@ class MemoryBatches(MemoryJobs):
         at: float,
         limit: int,
         max_queued: int,
-        span: Span | None,
+        span: JobRange | None,
         submitted_by: str | None = None,
-    ) -> Span | None:
+    ) -> JobRange | None:
         await self.batch(owner, batch_id)
         after, upto = span or (0, self._state.places)
         asked = [

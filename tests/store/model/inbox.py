@@ -10,7 +10,7 @@ import msgspec
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.notices import CALL_AFTER, Mute, Notice, mutes
 from jupyter_bgstream.store import preconditions, transitions
-from jupyter_bgstream.store.ports.store import Change
+from jupyter_bgstream.store.port_values import Change
 
 
 @dataclass

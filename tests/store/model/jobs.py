@@ -16,7 +16,7 @@ from jupyter_bgstream.core.events import Event, Waiting
 from jupyter_bgstream.core.job import Job, Turn
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.store import capacity, cost_ledger, preconditions, transitions
-from jupyter_bgstream.store.ports.store import IMAGE_CHUNK, Append, Capacity, Change, JobFilter, StoredImage
+from jupyter_bgstream.store.port_values import IMAGE_CHUNK, Append, Capacity, Change, JobFilter, StoredImage
 
 
 class MemoryJobs(MemoryBase):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from store.model.base import MemoryBase
 
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.store.ports.store import ExpiredJob
+from jupyter_bgstream.store.port_values import ExpiredJob
 
 
 class MemoryMaintenance(MemoryBase):

@@ -10,7 +10,7 @@ from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.schemas.threads import ThreadInfo
 from jupyter_bgstream.core.threads import Fork
 from jupyter_bgstream.store import preconditions, transitions
-from jupyter_bgstream.store.ports.store import Change
+from jupyter_bgstream.store.port_values import Change
 from jupyter_bgstream.store.threads import check_free, no_such_thread, thread_of
 
 

@@ -38,7 +38,7 @@ from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.outputs.batch import batch_bundle
 from jupyter_bgstream.outputs.mimebundle import OutputSnapshot, bundle, bundle_of_several
-from jupyter_bgstream.store.ports.store import JobFilter
+from jupyter_bgstream.store.port_values import JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.sql_files import migrations
 
