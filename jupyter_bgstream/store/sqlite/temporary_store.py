@@ -14,9 +14,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ...core.errors import UnavailableError
-from .file_locks import is_same_file, try_lock
 from .open_database import Files
 from .readers import Readers
+from .server_locks import open_locked
 from .store import SQLiteStore
 
 PREFIX = "jupyter-bgstream-"
@@ -101,17 +101,9 @@ def _lock(directory: Path) -> int | None:
     else:
         target, flags = directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     try:
-        fd = os.open(target, flags, 0o600)
+        return open_locked(target, flags)
     except FileNotFoundError:
         return None
-    try:
-        if try_lock(fd) and is_same_file(target, fd):
-            return fd
-    except OSError:
-        os.close(fd)
-        raise
-    os.close(fd)
-    return None
 
 
 def _is_mine(directory: Path) -> bool:
