@@ -28,6 +28,11 @@ async def read_answer(store: Store, job: Job) -> Answer:
     return answer
 
 
+async def read_image(store: Store, image: StoredImage) -> bytes:
+    """Return the file of an image."""
+    return b"".join([await store.image_chunk(image, chunk) for chunk in range(-(-image.bytes // IMAGE_CHUNK))])
+
+
 async def history_before(store: Store, job: Job) -> Conversation:
     """Return the completed turns before a job in its thread, newest retry of each; failed turns are left out.
 
@@ -77,7 +82,7 @@ async def with_images(store: Store, job: Job) -> Job:
         for image in reversed(await _images(store, job.owner, turn.job, messages[at])):
             if image.bytes <= min(MAX_IMAGE_BYTES, left) and count > 0:
                 left, count = left - image.bytes, count - 1
-                parts.insert(0, ImagePart(media_type=image.media_type, data=await _file(store, image)))
+                parts.insert(0, ImagePart(media_type=image.media_type, data=await read_image(store, image)))
         if parts:
             content = messages[following].content
             own_parts = (TextPart(text=content),) if isinstance(content, str) else content
@@ -104,10 +109,6 @@ async def _images(store: Store, owner: str, job_id: str, message: Message) -> li
         return [await store.image(owner, job_id, image.id) for image in answer.images]
     except NotFoundError:
         return []
-
-
-async def _file(store: Store, image: StoredImage) -> bytes:
-    return b"".join([await store.image_chunk(image, chunk) for chunk in range(-(-image.bytes // IMAGE_CHUNK))])
 
 
 async def _history_with(store: Store, job: Job) -> Conversation:
