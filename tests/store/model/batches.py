@@ -17,6 +17,8 @@ from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.store import preconditions, transitions
 from jupyter_bgstream.store.port_values import JobRange
 
+UNANSWERED = ("failed", "cancelled", "interrupted")  # statuses without a whole answer
+
 
 class MemoryBatches(MemoryJobs):
     """The part of ``MemoryStore`` for batches."""
@@ -87,9 +89,7 @@ class MemoryBatches(MemoryJobs):
         asked = [
             stored
             for stored in self._in_batch(owner, batch_id)
-            if after < stored.place <= upto
-            and stored.job.status in transitions.UNANSWERED
-            and stored.job.retried_by is None
+            if after < stored.place <= upto and stored.job.status in UNANSWERED and stored.job.retried_by is None
         ]
         for stored in asked[:limit]:
             again = transitions.again(stored.job, server=server, at=at, submitted_by=submitted_by)

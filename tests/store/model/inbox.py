@@ -125,7 +125,7 @@ class Inbox:
         due = [
             stored
             for stored in self._of(owner)
-            if stored.call_at is not None and transitions.is_call_due(stored.call_at, stored.notice.created_at, at=at)
+            if stored.call_at is not None and _is_call_due(stored.call_at, stored.notice.created_at, at=at)
         ]
         due.sort(key=lambda stored: stored.call_at or 0.0)
         wanted = []
@@ -143,3 +143,13 @@ class Inbox:
 
     def _of(self, owner: str) -> Iterator[StoredNotice]:
         return (stored for stored in self._notices.values() if stored.notice.owner == owner)
+
+
+def _is_call_due(call_at: float, created_at: float, *, at: float) -> bool:
+    """Return whether a notice is due for the webhook.
+
+    A notice is also due if a clock was set back: if it was never sent and is from the future, or was put off for longer
+    than any delay.
+    """
+    first = abs(call_at - CALL_AFTER - created_at) < 0.001
+    return call_at <= at or call_at > at + transitions.FARTHEST or (first and created_at > at)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 from store.model.base import MemoryBase
+from store.model.costs import summed
 from store.model.state import StoredJob
 
 from jupyter_bgstream.core.batches import Batch
@@ -181,7 +182,7 @@ class MemoryJobs(MemoryBase):
     ) -> list[CostRow]:
         here = (cost_ledger.entry_of(stored.job) for stored in self._of(owner))
         entries = [*filter(None, here), *self._state.ledger.get(owner, ())]
-        return cost_ledger.summed(entries, by=by, since=since, until=until)
+        return summed(entries, by=by, since=since, until=until)
 
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
         stored = self._find(job.owner, job.id)
