@@ -12,7 +12,7 @@ from .. import preconditions, transitions
 from ..port_values import Change
 from . import queries
 from .rows import notice_from
-from .sql_files import QUERIES
+from .sql_files import run
 
 
 class InboxTransaction:
@@ -99,7 +99,7 @@ class InboxTransaction:
         self.changes.append(Change(kind="notice", owner=owner, job=notice["job"]))
 
     def _do(self, name: str, /, **values: Any) -> sqlite3.Cursor:
-        return self._db.execute(QUERIES[name], values)
+        return run(self._db, name, **values)
 
     def _one(self, name: str, /, **values: Any) -> Any:
         return self._do(name, **values).fetchone()
