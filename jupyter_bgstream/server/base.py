@@ -116,6 +116,11 @@ class BaseHandler(JupyterHandler):
         self.set_header("Cache-Control", "no-store")
         self.finish(encode(value))
 
+    def no_content(self) -> None:
+        """Finish without a body."""
+        self.set_status(204)
+        self.finish()
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Finish with an error of Jupyter or tornado in the form of our own errors."""
         error = kwargs.get("exc_info", (None, None))[1]

@@ -92,8 +92,7 @@ class NoticeHandler(ApiHandler):
     async def delete(self, notice_id: str) -> None:
         """Dismiss a notice."""
         await self.engine.inbox.dismiss(self.owner, self.viewer, notice_id)
-        self.set_status(204)
-        self.finish()
+        self.no_content()
 
 
 ROUTES = [

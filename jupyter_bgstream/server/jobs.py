@@ -65,8 +65,7 @@ class JobHandler(ApiHandler):
     async def delete(self, job_id: str) -> None:
         """Delete a job; cancel it first if it has not ended."""
         await self.engine.jobs.delete(self.owner, job_id)
-        self.set_status(204)
-        self.finish()
+        self.no_content()
 
 
 class CancelJobHandler(ApiHandler):

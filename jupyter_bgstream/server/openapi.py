@@ -112,11 +112,8 @@ def _operation(verb: str, path: str, handler: type[RequestHandler]) -> Schema:
         responses[str(status)] = _response(status, type_)
         if operation.links and status < 300:
             responses[str(status)]["links"] = {
-                _operation_id(*target.split(" ")): {
-                    "operationId": _operation_id(*target.split(" ")),
-                    "parameters": {"id": f"$response.body#/{field}"},
-                }
-                for target, field in operation.links.items()
+                name: {"operationId": name, "parameters": {"id": "$response.body#/id"}}
+                for name in _operations_below(operation.links)
             }
     if f"{verb} {path}" == "get jobs/{id}/events":
         responses["200"]["content"]["text/event-stream"] = {"schema": SSE}
@@ -129,6 +126,12 @@ def _operation(verb: str, path: str, handler: type[RequestHandler]) -> Schema:
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": _schema(operation.body)}}}
     return described
+
+
+def _operations_below(path: str) -> Iterable[str]:
+    for verb, target in (name.split(" ") for name in OPERATIONS):
+        if verb != "head" and (target == path or target.startswith(f"{path}/")) and "{image}" not in target:
+            yield _operation_id(verb, target)
 
 
 def _operation_id(verb: str, path: str) -> str:

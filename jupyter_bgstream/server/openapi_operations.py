@@ -33,20 +33,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query: Mapping[str, Schema] = {}
     headers: Mapping[str, Schema] = {}
     required: tuple[str, ...] = ()  # names of query parameters
-    links: Mapping[str, str] = {}  # operation to the field of the response that is its id
+    links: str = ""  # path of the operations that take the id in the response
 
 
-JOB_LINKS = {f"{verb} jobs/{{id}}{rest}": "id" for verb, rest in (("get", ""), ("delete", ""), ("post", "/cancel"))} | {
-    "post jobs/{id}/retry": "id",
-    "get jobs/{id}/events": "id",
-}
-BATCH_LINKS = {
-    "get batches/{id}": "id",
-    "get batches/{id}/answers": "id",
-    "post batches/{id}/cancel": "id",
-    "post batches/{id}/resume": "id",
-    "post batches/{id}/retry": "id",
-}
 OFFSET = {"type": "string", "pattern": r"^(-1|now|[0-9a-f]{8}_[0-9]{4}_[0-9]{12})$", "default": "-1"}
 LAST_EVENT_ID = {"type": "string", "pattern": OFFSET["pattern"].replace("(", "(|", 1)}
 SSE = {
@@ -81,7 +70,7 @@ OPERATIONS: dict[str, Operation] = {
     "post jobs": Operation(
         body=request_bodies.JobSubmission,
         responses={201: schemas.JobInfo, 200: schemas.JobInfo, 409: schemas.ErrorResponse, 429: schemas.ErrorResponse},
-        links=JOB_LINKS,
+        links="jobs/{id}",
     ),
     "get jobs/{id}": Operation(responses={200: schemas.JobDetail}),
     "delete jobs/{id}": Operation(responses={204: None}),
@@ -99,7 +88,7 @@ OPERATIONS: dict[str, Operation] = {
     "post batches": Operation(
         body=request_bodies.BatchSubmission,
         responses={200: schemas.BatchInfo, 409: schemas.ErrorResponse, 429: schemas.ErrorResponse},
-        links=BATCH_LINKS,
+        links="batches/{id}",
     ),
     "get batches/{id}": Operation(responses={200: schemas.BatchInfo}),
     "get batches/{id}/answers": Operation(

@@ -53,8 +53,7 @@ class ThreadsHandler(BaseThreadHandler):
     async def delete(self) -> None:
         """Delete a thread with all its jobs; cancel those that have not ended."""
         await self.engine.threads.delete(self.owner, self.thread_name())
-        self.set_status(204)
-        self.finish()
+        self.no_content()
 
 
 class ThreadMessagesHandler(BaseThreadHandler):
