@@ -21,9 +21,17 @@ from .messages import MessageInfo, PartInfo, ThreadMessageInfo, ToolCallInfo
 S = TypeVar("S", bound=msgspec.Struct)
 
 
+def copied(type_: type[S], *sources: object, **other: Any) -> S:
+    """Return a struct with the fields of other objects: each of the first that has it, unless it is in ``other``."""
+    for name in type_.__struct_fields__:
+        if name not in other:
+            other[name] = next(getattr(source, name) for source in sources if hasattr(source, name))
+    return type_(**other)
+
+
 def job_info(job: Job) -> JobInfo:
     """Return a job as lists show it, without its text."""
-    return _copied(
+    return copied(
         JobInfo,
         job,
         job.spec,
@@ -37,13 +45,13 @@ def job_info(job: Job) -> JobInfo:
 
 def job_detail(job: Job, answer: Answer) -> JobDetail:
     """Return a job with its request and its answer so far."""
-    return _copied(
+    return copied(
         JobDetail,
         job_info(job),
         job.spec,
         answer,
         messages=[message_info(message) for message in job.spec.messages],
-        sources=tuple(_copied(CitationInfo, citation) for citation in answer.sources),
+        sources=tuple(copied(CitationInfo, citation) for citation in answer.sources),
         tool_calls=tuple(map(_tool_call, answer.tool_calls)),
         images=_images(answer.images),
     )
@@ -58,7 +66,7 @@ def usage_info(usage: Usage | None) -> UsageInfo | None:
 
 def source_info(source: JobSource) -> SourceInfo:
     """Return where a job was submitted."""
-    return _copied(SourceInfo, source)
+    return copied(SourceInfo, source)
 
 
 def message_info(message: Message) -> MessageInfo:
@@ -82,18 +90,18 @@ def thread_message_info(message: Message, *, job: str | None, status: Status) ->
 
 def notice_info(notice: Notice) -> NoticeInfo:
     """Return a notice as the inbox shows it."""
-    return _copied(NoticeInfo, notice, source=source_info(notice.source))
+    return copied(NoticeInfo, notice, source=source_info(notice.source))
 
 
 def batch_info(progress: Progress) -> BatchInfo:
     """Return a batch with its progress."""
     batch = progress.batch
-    return _copied(
+    return copied(
         BatchInfo,
         progress,
         batch,
         batch.spec,
-        usage=_copied(BatchUsage, batch.taken),
+        usage=copied(BatchUsage, batch.taken),
         cost=batch.taken.cost,
         source=source_info(batch.spec.source),
     )
@@ -102,7 +110,7 @@ def batch_info(progress: Progress) -> BatchInfo:
 def batch_item_info(item: BatchItem) -> BatchItemInfo:
     """Return one item of a batch with its answer."""
     job = item.job
-    return _copied(
+    return copied(
         BatchItemInfo,
         item,
         job,
@@ -111,14 +119,6 @@ def batch_item_info(item: BatchItem) -> BatchItemInfo:
         cost=job.paid,
         images=_images(item.images),
     )
-
-
-def _copied(schema: type[S], *sources: object, **other: Any) -> S:
-    # Each field is that of the first source that has it, unless another value is given.
-    for name in schema.__struct_fields__:
-        if name not in other:
-            other[name] = next(getattr(source, name) for source in sources if hasattr(source, name))
-    return schema(**other)
 
 
 def _part(part: Part) -> PartInfo:
@@ -133,4 +133,4 @@ def _tool_call(call: ToolCall | FunctionCall) -> ToolCallInfo:
 
 
 def _images(images: Iterable[Image]) -> tuple[ImageInfo, ...]:
-    return tuple(_copied(ImageInfo, image) for image in images)
+    return tuple(copied(ImageInfo, image) for image in images)
