@@ -26,7 +26,7 @@ from ..core.errors import (
 )
 from ..core.job import JobSource
 from ..core.request_checks import MAX_BODY
-from ..core.schemas import ErrorResponse
+from ..core.schemas.server_info import ErrorResponse
 from ..engine.engine import Engine
 from .engine_state import Backend
 from .identity import IdentityUnavailableError, KernelAuthorizer, KernelIdentity, person, person_name, viewer

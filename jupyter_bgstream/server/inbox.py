@@ -7,8 +7,8 @@ from typing import Literal
 from ..core.codec import decode_request
 from ..core.errors import InvalidRequestError
 from ..core.notices import Mute
-from ..core.schemas import Inbox, MuteList
 from ..core.schemas.convert import notice_info
+from ..core.schemas.inbox import Inbox, MuteList
 from .base import ApiHandler, endpoint
 from .request_bodies import ReadRequest
 

@@ -8,8 +8,9 @@ import msgspec
 
 from ..core.codec import decode_request
 from ..core.errors import InvalidRequestError
-from ..core.schemas import STATUSES, JobPage
 from ..core.schemas.convert import job_detail, job_info
+from ..core.schemas.enums import STATUSES
+from ..core.schemas.jobs import JobPage
 from ..store.port_values import JobFilter
 from .base import MAX_PAGE, PAGE, ApiHandler, SubmitHandler, endpoint
 from .request_bodies import JobSubmission

@@ -8,7 +8,7 @@ from .._version import __version__
 from ..core.codec import PROTOCOL_VERSION
 from ..core.errors import InvalidRequestError
 from ..core.job import JobSource
-from ..core.schemas import KernelInfo, ModelsInfo, ProviderInfo, ServerStatus
+from ..core.schemas.server_info import KernelInfo, ModelsInfo, ProviderInfo, ServerStatus
 from ..providers.port import Default
 from .base import ApiHandler, SubmitHandler, endpoint
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from ..core.codec import decode_request
 from ..core.errors import InvalidRequestError, NotFoundError
-from ..core.schemas import ThreadMessages, ThreadPage
 from ..core.schemas.convert import thread_message_info
+from ..core.schemas.threads import ThreadMessages, ThreadPage
 from .base import ApiHandler, endpoint
 from .request_bodies import ForkRequest, RenameRequest
 

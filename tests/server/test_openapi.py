@@ -17,13 +17,13 @@ from server.conftest import config_for
 from server.schema_golden import GOLDEN, golden
 from server.test_matrix import EXPECTED, registered
 
-from jupyter_bgstream.core import schemas
 from jupyter_bgstream.core.batches import Batch, BatchItem, BatchSpec, Progress
 from jupyter_bgstream.core.codec import encode
 from jupyter_bgstream.core.job import Job, JobSource, JobSpec
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Notice
 from jupyter_bgstream.core.schemas import convert
+from jupyter_bgstream.core.schemas.jobs import JobDetail
 from jupyter_bgstream.core.schemas.threads import ThreadInfo
 from jupyter_bgstream.core.state import Answer
 from jupyter_bgstream.server.base import NotFoundHandler, verbs
@@ -127,14 +127,14 @@ def test_client_decodes_values_and_fields_of_newer_servers() -> None:
     newer |= {"status": "parked", "priority": "urgent", "retry_policy": "sometimes", "on_restart": "ask", "unknown": 1}
     newer["messages"] = [{"role": "critic", "content": [{"type": "video", "bytes": 1, "seconds": 2}]}]
     newer["source"] |= {"window": "x"}
-    job = msgspec.json.decode(encode(newer), type=schemas.JobDetail)
+    job = msgspec.json.decode(encode(newer), type=JobDetail)
     assert (job.status, job.ended) == ("parked", False)
     assert job.messages == [{"role": "critic", "content": [{"type": "video", "bytes": 1}]}]
 
 
 def test_client_decodes_responses_of_older_servers() -> None:
     older = {"id": "j", "status": "queued", "model": "a/b", "title": "", "cursor": "0_0_0", "created_at": 1.0}
-    assert msgspec.json.decode(encode(older), type=schemas.JobDetail).messages == []
+    assert msgspec.json.decode(encode(older), type=JobDetail).messages == []
 
 
 def test_golden_schema_is_current() -> None:
