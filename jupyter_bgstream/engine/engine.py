@@ -115,7 +115,7 @@ class Engine(EnginePart):
         # An end, perhaps written by another server, closes the socket of the job here. It may also free capacity, or
         # let the next job of a thread run.
         if change.kind == "deleted" or (change.kind == "job" and change.ended):
-            self._scheduler.check(change.owner, change.job)
+            self._scheduler.check(change.owner, change.subject)
             self._scheduler.wake()
         elif change.kind == "batch" or change.status == "waiting":  # a batch may continue; a waiting job frees capacity
             self._scheduler.wake()

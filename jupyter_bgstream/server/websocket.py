@@ -167,13 +167,13 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, BaseHandler):
             return
         # A newer hint about the same subject replaces the older one, so that a page that does not read has no queue.
         if change.kind == "batch":
-            self._hints[("batch", change.job)] = BatchFrame(batch=change.job)
+            self._hints[("batch", change.subject)] = BatchFrame(batch=change.subject)
         if change.kind in ("notice", "batch"):  # the notice of a pause is deleted when its batch is resumed
             self._hints[("notice", "")] = NoticeFrame()
         elif change.kind == "deleted":
-            self._hints[("job", change.job)] = JobFrame(job=change.job, status="deleted")
+            self._hints[("job", change.subject)] = JobFrame(job=change.subject, status="deleted")
         elif change.status is not None:
-            self._hints[("job", change.job)] = JobFrame(job=change.job, status=change.status)
+            self._hints[("job", change.subject)] = JobFrame(job=change.subject, status=change.status)
         self._has_hints.set()
 
     async def _send_hints(self) -> None:

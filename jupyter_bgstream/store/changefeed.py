@@ -95,8 +95,8 @@ def merged(changes: Iterable[Change]) -> list[Change]:
     """
     newest: dict[tuple[str, str, str], Change] = {}
     for change in changes:
-        log = (change.owner, change.job, "log")
-        key = log if change.kind in ("job", "events") else (change.owner, change.job, change.kind)
+        log = (change.owner, change.subject, "log")
+        key = log if change.kind in ("job", "events") else (change.owner, change.subject, change.kind)
         before = newest.pop(key, None)
         if change.kind == "deleted":
             newest.pop(log, None)

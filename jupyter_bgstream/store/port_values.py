@@ -24,7 +24,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     # job: its state; events: only its log grew; batch: it was paused or resumed, and its notice created or deleted
     kind: Literal["job", "events", "notice", "deleted", "batch"]
     owner: str
-    job: str  # id of the job; for kind batch, that of the batch; "" for a notice without a job
+    subject: str  # id of the job; for kind batch, that of the batch; "" for a notice without a job
     status: Status | None = None  # of the job; for kinds job and events
     seq: int = 0  # tail of the log
     events: tuple[bytes, ...] = ()  # appended by this commit; empty if another server made it or the reader is behind

@@ -136,7 +136,7 @@ def _step(job: Job, events: Sequence[Event]) -> Transition:
     change = Change(
         kind="events" if after.status == job.status else "job",
         owner=job.owner,
-        job=job.id,
+        subject=job.id,
         status=after.status,
         seq=after.seq,
         events=encoded,
@@ -152,17 +152,17 @@ def listed(job: Job) -> Job:
 
 def job_change(job: Job) -> Change:
     """Return the change of a job's state."""
-    return Change(kind="job", owner=job.owner, job=job.id, status=job.status, seq=job.seq)
+    return Change(kind="job", owner=job.owner, subject=job.id, status=job.status, seq=job.seq)
 
 
 def batch_change(batch: Batch) -> Change:
     """Return the change of a batch that was paused or resumed."""
-    return Change(kind="batch", owner=batch.owner, job=batch.id)
+    return Change(kind="batch", owner=batch.owner, subject=batch.id)
 
 
 def notice_change(notice: Notice) -> Change:
     """Return the change of an inbox."""
-    return Change(kind="notice", owner=notice.owner, job=notice.job or "")
+    return Change(kind="notice", owner=notice.owner, subject=notice.job or "")
 
 
 def as_seen_by(notice: Notice, *, read_at: float | None, mutes: Iterable[Mute]) -> Notice:

@@ -95,7 +95,7 @@ def test_values_are_not_the_garbage_collectors() -> None:
     message = Message(role="user", content="x")
     spec = JobSpec(model="a/b", messages=(message,), params={"a": [1]})
     job = Job(id="job-0001", owner="o", log="0", spec=spec, status="new", server="s", created_at=0.0)
-    change = Change(kind="events", owner="o", job=job.id, events=(b"x",))
+    change = Change(kind="events", owner="o", subject=job.id, events=(b"x",))
     assert not any(map(gc.is_tracked, (delta, message, spec, job, change)))
 
 

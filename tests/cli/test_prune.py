@@ -53,7 +53,7 @@ async def test_it_deletes_what_is_old_and_read_and_says_so(home: Home, beside: b
     assert "Deleted 1 answer: " in said
     assert "MB in use before" in said
     if beside:
-        await take(changes, until=Change(kind="deleted", owner=OWNER, job="job-read-100"))
+        await take(changes, until=Change(kind="deleted", owner=OWNER, subject="job-read-100"))
     else:
         store = SQLiteStore(home.database, server=HERE)
         await store.open()

@@ -76,7 +76,7 @@ async def test_what_was_read_goes_by_age_and_nothing_else(store: Store, clock: H
         while len(told) < 3:
             told += await anext(changes)
     gone = {"job-read-long-ago", "job-dismissed", "job-cancelled"}
-    assert {(change.kind, change.job) for change in told} == {("deleted", job_id) for job_id in gone}
+    assert {(change.kind, change.subject) for change in told} == {("deleted", job_id) for job_id in gone}
 
 
 async def test_zero_days_are_for_ever(store: Store, clock: Hurried) -> None:

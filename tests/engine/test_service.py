@@ -178,7 +178,7 @@ async def test_late_news_of_a_deletion_does_not_stop_the_new_job_of_that_id(
     job, _ = await engine.jobs.submit(OWNER, spec(), "once-more")
     call = await puppet.call()
     # As it comes when the deletion, the submit and the claim were one commit.
-    store._feed.publish([Change(kind="deleted", owner=OWNER, job="once-more")])
+    store._feed.publish([Change(kind="deleted", owner=OWNER, subject="once-more")])
     await shown_nothing_new(engine)
     call.say("Still here.").finish()
     assert (await ended(engine, job.id)).status == "completed"

@@ -49,7 +49,7 @@ def freeze():
 async def watch(changes, job_id):
     async for batch in changes:
         for change in batch:
-            if change.job == job_id:
+            if change.subject == job_id:
                 return f"{change.kind} {change.status}"
     return "closed"
 

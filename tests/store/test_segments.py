@@ -97,7 +97,7 @@ async def test_joining_tells_nobody_anything(database):
 
         async def told(feed):
             async with asyncio.timeout(60):
-                return [(change.kind, change.job) for change in await anext(feed)]
+                return [(change.kind, change.subject) for change in await anext(feed)]
 
         await ended(store)
         while (("notice", "job-0001")) not in await told(feeds[1]):

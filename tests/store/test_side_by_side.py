@@ -172,7 +172,7 @@ class Player:
         last = new_job("job-last", owner=self._owner, log="0" * 8)
         await self._store.submit(last, max_queued=99)
         changes = []
-        while not changes or changes[-1].job != last.id:
+        while not changes or changes[-1].subject != last.id:
             changes.extend(await anext(self.changes))
         return changes
 

@@ -55,7 +55,7 @@ class InboxTransaction:
         """Mute or unmute a notebook or thread for a viewer."""
         if self._one("is_muted", owner=owner, viewer=viewer, kind=mute.kind, name=mute.name)[0] != on:
             self._do("mute", owner=owner, viewer=viewer, kind=mute.kind, name=mute.name, on=on, rev=self.rev)
-            self.changes.append(Change(kind="notice", owner=owner, job=""))
+            self.changes.append(Change(kind="notice", owner=owner, subject=""))
 
     def due_webhooks(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
         """Return notices that are due for the webhook, and put them off until ``again``."""
@@ -96,7 +96,7 @@ class InboxTransaction:
 
     def _tell_notice(self, owner: str, notice: sqlite3.Row) -> None:
         self._do("touch_notice", n=notice["n"], rev=self.rev)
-        self.changes.append(Change(kind="notice", owner=owner, job=notice["job"]))
+        self.changes.append(Change(kind="notice", owner=owner, subject=notice["job"]))
 
     def _do(self, name: str, /, **values: Any) -> sqlite3.Cursor:
         return run(self._db, name, **values)

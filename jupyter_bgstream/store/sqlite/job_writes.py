@@ -62,7 +62,7 @@ class Transaction(ThreadTransaction):
         if (batch := self._batch(asked)) is not None:
             self._put_batch(batch.reopened(asked.status))
             if self._forget_notices(batch.owner, batch.id):  # it is out of date
-                self.changes.append(Change(kind="notice", owner=batch.owner, job=""))
+                self.changes.append(Change(kind="notice", owner=batch.owner, subject=""))
             if batch.paused is not None:
                 self._tell_batch(batch)
         job = msgspec.structs.replace(job, root=asked.root or asked.id)
@@ -223,7 +223,9 @@ class Transaction(ThreadTransaction):
         self._insert_events(n, tail, encoded)
         self._insert_images(n, images, files)
         self._do("grow_job", n=n, seq=tail, rev=self.rev, preview=append.preview, resume=append.resume)
-        self.changes.append(Change(kind="events", owner=job.owner, job=job.id, status=status, seq=tail, events=encoded))
+        self.changes.append(
+            Change(kind="events", owner=job.owner, subject=job.id, status=status, seq=tail, events=encoded)
+        )
         return tail
 
     def end(
@@ -258,7 +260,7 @@ class Transaction(ThreadTransaction):
         self._forget_empty_batch(job)
         newest = self._do("insert_deleted", owner=owner, id=job_id, rev=self.rev).lastrowid
         self._do("forget_deleted", newest=newest, kept=REMEMBERED_DELETIONS)
-        self.changes.append(Change(kind="deleted", owner=owner, job=job_id))
+        self.changes.append(Change(kind="deleted", owner=owner, subject=job_id))
 
     def _forget_in_chain(self, deleted: Job) -> None:
         # Close the gap in the chain of retries. Without its newest job, the one before represents the chain again.

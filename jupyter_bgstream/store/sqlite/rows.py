@@ -106,4 +106,4 @@ def fork_from(row: sqlite3.Row) -> Fork:
 
 def change_from(row: sqlite3.Row) -> Change:
     """Return a change that another process made, without events."""
-    return Change(kind=row["kind"], owner=row["owner"], job=row["id"], status=row["status"], seq=row["seq"])
+    return Change(kind=row["kind"], owner=row["owner"], subject=row["id"], status=row["status"], seq=row["seq"])

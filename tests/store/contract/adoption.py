@@ -90,7 +90,7 @@ class AdoptContract:
         changes = store.changes()
         await store.adopt(job, server=HERE)
         (change,) = await take(changes)
-        assert (change.kind, change.job, change.status, change.seq) == ("job", job.id, "queued", 1)
+        assert (change.kind, change.subject, change.status, change.seq) == ("job", job.id, "queued", 1)
 
     async def test_abandoned_jobs_are_filtered_by_owner(self, store: Store) -> None:
         await submit(store, "job-0001", server=THERE, owner="bob")

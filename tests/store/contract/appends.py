@@ -46,7 +46,7 @@ class AppendContract:
         jobs = await three_running(store)
         changes = store.changes()
         await store.append([Append(job=job, events=text_deltas("a")) for job in jobs])
-        found = [(change.job, change.seq, len(change.events)) for change in await take(changes)]
+        found = [(change.subject, change.seq, len(change.events)) for change in await take(changes)]
         assert found == [(job.id, 3, 1) for job in jobs]
 
     async def test_appends_to_one_job_are_applied_in_order(self, store: Store) -> None:

@@ -190,4 +190,7 @@ class BatchLifecycleContract:
         await claim(store)
         changes = store.changes()
         await store.end(OWNER, "job-0001", DONE)
-        assert [(change.kind, change.job) for change in await take(changes)] == [("job", "job-0001"), ("notice", "")]
+        assert [(change.kind, change.subject) for change in await take(changes)] == [
+            ("job", "job-0001"),
+            ("notice", ""),
+        ]

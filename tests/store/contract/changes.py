@@ -41,13 +41,13 @@ class ChangesContract:
         await store.mark_read(OWNER, "", ids=None, at=60.0)
         whole = tuple(await store.events(job, after=0, max_bytes=ALL))
         await store.delete(OWNER, job.id)
-        gone = Change(kind="deleted", owner=OWNER, job=job.id)
-        noticed = Change(kind="notice", owner=OWNER, job=job.id)
-        grown = Change(kind="job", owner=OWNER, job=job.id)
+        gone = Change(kind="deleted", owner=OWNER, subject=job.id)
+        noticed = Change(kind="notice", owner=OWNER, subject=job.id)
+        grown = Change(kind="job", owner=OWNER, subject=job.id)
         assert await take(changes, until=gone) == [
             _at(grown, "queued", whole[:1], 1),
             _at(grown, "running", whole[1:2], 2),
-            _at(Change(kind="events", owner=OWNER, job=job.id), "running", whole[2:4], 4),
+            _at(Change(kind="events", owner=OWNER, subject=job.id), "running", whole[2:4], 4),
             _at(grown, "completed", whole[4:], 5),
             noticed,
             noticed,
@@ -63,7 +63,7 @@ class ChangesContract:
         with pytest.raises(FencedError):
             await append(store, job, text_deltas("late"))
         await store.delete(OWNER, job.id)
-        taken = await take(changes, until=Change(kind="deleted", owner=OWNER, job=job.id))
+        taken = await take(changes, until=Change(kind="deleted", owner=OWNER, subject=job.id))
         assert [change.status for change in taken] == ["queued", "running", "cancelled"]
 
     async def test_changed_events_can_be_read(self, store: Store) -> None:
@@ -85,8 +85,8 @@ class ChangesContract:
         second = store.changes()
         await submit(store, "job-0002")
         last = await take(second)
-        assert [change.job for change in last] == ["job-0002"]
-        assert [change.job for change in await take(first, until=last[0])] == ["job-0001"]
+        assert [change.subject for change in last] == ["job-0002"]
+        assert [change.subject for change in await take(first, until=last[0])] == ["job-0001"]
 
     async def test_slow_subscriber_receives_every_change_without_events(self, store: Store) -> None:
         slow = store.changes()
@@ -95,7 +95,7 @@ class ChangesContract:
         for _ in range(9):
             await append(store, job, text_deltas(big))
         await store.end(OWNER, job.id, DONE)
-        last = Change(kind="notice", owner=OWNER, job=job.id)
+        last = Change(kind="notice", owner=OWNER, subject=job.id)
         taken = await take(slow, until=last)
         assert sum(len(event) for change in taken for event in change.events) < 8_000_000
         assert (taken[-1].status, taken[-1].seq) == ("completed", 12)
@@ -104,7 +104,7 @@ class ChangesContract:
     async def test_close_ends_iterators_and_refuses_operations(self, store: Store) -> None:
         changes = store.changes()
         job = await running(store)
-        rest = asyncio.create_task(take(changes, until=Change(kind="deleted", owner="none", job="none")))
+        rest = asyncio.create_task(take(changes, until=Change(kind="deleted", owner="none", subject="none")))
         await store.close()
         await store.close()
         assert [change.status for change in await rest] == ["queued", "running"]
@@ -119,4 +119,4 @@ class ChangesContract:
 
 
 def _at(change: Change, status: Any, events: tuple[bytes, ...], seq: int) -> Change:
-    return Change(kind=change.kind, owner=change.owner, job=change.job, status=status, events=events, seq=seq)
+    return Change(kind=change.kind, owner=change.owner, subject=change.subject, status=status, events=events, seq=seq)

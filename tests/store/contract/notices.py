@@ -108,7 +108,7 @@ class MuteContract:
         await submit(store, "job-0001")
         received: list[tuple[str, str]] = []
         while not received or received[-1] != ("job", "job-0001"):
-            received += [(change.kind, change.job) for change in await take(changes)]
+            received += [(change.kind, change.subject) for change in await take(changes)]
         assert received == [("notice", ""), ("notice", ""), ("job", "job-0001")]
 
 

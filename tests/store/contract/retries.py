@@ -81,7 +81,7 @@ class RetryContract:
         await ended(store)
         changes = store.changes()
         await retried(store, "job-0001", "job-0002")
-        received = [(change.kind, change.job, change.status) for change in await take(changes)]
+        received = [(change.kind, change.subject, change.status) for change in await take(changes)]
         assert sorted(received) == [("job", "job-0001", "completed"), ("job", "job-0002", "queued")]
 
     async def test_retry_of_older_turn_keeps_later_turns(self, store: Store) -> None:

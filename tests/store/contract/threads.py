@@ -188,7 +188,7 @@ class ThreadContract:
         changes = store.changes()
         await store.rename_thread(OWNER, "t", "u")
         received = await take(changes)
-        assert {(change.kind, change.job, change.status) for change in received} == {
+        assert {(change.kind, change.subject, change.status) for change in received} == {
             ("job", "job-0001", "completed"),
             ("job", "job-0002", "running"),
             ("job", "job-0003", "queued"),
@@ -257,7 +257,7 @@ class ThreadContract:
         cancelled = await store.delete_thread(OWNER, "t", STOPPED)
         assert [(job.id, job.status) for job in cancelled] == [("job-0006", "cancelled"), ("job-0005", "cancelled")]
         received = await take(changes)
-        gone = {change.job for change in received if change.kind == "deleted"}
+        gone = {change.subject for change in received if change.kind == "deleted"}
         assert gone == {f"job-000{n}" for n in (1, 2, 3, 5, 6)}
         assert await ids_of(store) == ["job-0004"]
         assert await ids_of(store, "bob") == ["job-0007"]
@@ -297,5 +297,5 @@ class ThreadContract:
         changes = store.changes()
         await store.rename_thread(OWNER, "t", "u")
         await store.delete_thread(OWNER, "u", STOPPED)
-        last = Change(kind="deleted", owner=OWNER, job="job-0001")
+        last = Change(kind="deleted", owner=OWNER, subject="job-0001")
         assert all(change.kind != "deleted" for change in await take(changes, last))

@@ -103,7 +103,7 @@ class Inbox:
             mine.add(mute)
         else:
             mine.remove(mute)
-        self._publish([Change(kind="notice", owner=owner, job="")])
+        self._publish([Change(kind="notice", owner=owner, subject="")])
 
     def rename_thread(self, owner: str, name: str, new: str) -> bool:
         """Rename a thread in notices and mutes; return whether there were any."""

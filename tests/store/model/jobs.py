@@ -44,7 +44,7 @@ class MemoryJobs(MemoryBase):
         elif batch is not None and asked is not None:
             state.batches[job.owner, batch.id] = batch.reopened(asked.job.status)
             if state.inbox.forget_batch(job.owner, batch.id):  # it is out of date
-                self._feed.publish([Change(kind="notice", owner=job.owner, job="")])
+                self._feed.publish([Change(kind="notice", owner=job.owner, subject="")])
             if batch.paused is not None:
                 self._feed.publish([transitions.batch_change(batch)])
         if asked is None:
@@ -226,7 +226,7 @@ class MemoryJobs(MemoryBase):
         self._forget_in_chain(deleted)
         self._forget_empty(self._batch(deleted))
         self._state.inbox.forget_job(owner, job_id)
-        self._feed.publish([Change(kind="deleted", owner=owner, job=job_id)])
+        self._feed.publish([Change(kind="deleted", owner=owner, subject=job_id)])
 
     def _touch_fork(self, deleted: Job) -> None:
         key = (deleted.owner, deleted.thread or "")

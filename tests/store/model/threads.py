@@ -80,7 +80,7 @@ class MemoryThreads(MemoryJobs):
             self._state.forks[owner, new] = (placed[0], msgspec.structs.replace(placed[1], name=new))
         self._rename_origin(owner, name, new)
         if self._state.inbox.rename_thread(owner, name, new):
-            changes.append(Change(kind="notice", owner=owner, job=""))
+            changes.append(Change(kind="notice", owner=owner, subject=""))
         self._feed.publish(changes)
 
     def _rename_origin(self, owner: str, name: str, new: str | None) -> None:
