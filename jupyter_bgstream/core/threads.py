@@ -1,7 +1,5 @@
 """Threads, which are conversations of successive jobs, and forks, which begin with the conversation of another one."""
 
-from __future__ import annotations
-
 import msgspec
 
 from .job import Turn

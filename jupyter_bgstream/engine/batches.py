@@ -1,7 +1,5 @@
 """Batches: submit, read, retry, resume and cancel many jobs at once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import msgspec

@@ -1,7 +1,5 @@
 """What all parts of an engine use: store, providers, clock, delays, and the identity and limits of the server."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from ..core.schemas.server_info import LimitsInfo

@@ -1,7 +1,5 @@
 """Builds what a job sends before its own messages: the completed turns of its thread, and their images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import msgspec

@@ -1,7 +1,5 @@
 """Costs of jobs by day, model and the like, and list prices of requests."""
 
-from __future__ import annotations
-
 import msgspec
 
 from ..core.costs import By, CostRow, Price

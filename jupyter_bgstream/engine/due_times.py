@@ -1,7 +1,5 @@
 """Delays of waiting jobs in monotonic time: corrects the stored due times when the wall clock jumps."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from dataclasses import dataclass

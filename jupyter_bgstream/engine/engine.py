@@ -1,7 +1,5 @@
 """The engine's facade for REST handlers, sockets and tests: jobs, batches, threads, inbox and usage."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path

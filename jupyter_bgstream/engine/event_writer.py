@@ -1,7 +1,5 @@
 """Buffers a job's events and appends them in order, one append at a time, with back-pressure at 256 KiB."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """The inbox: notices of ended jobs, which each viewer reads, dismisses and mutes separately."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from ..core.cursor import position

@@ -1,7 +1,5 @@
 """Jobs: submit, retry, read, follow, cancel and delete."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import AsyncGenerator
 

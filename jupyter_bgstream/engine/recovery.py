@@ -1,7 +1,5 @@
 """Recovers jobs of dead servers: adopts them, makes them wait as ``no_provider``, or ends them as ``interrupted``."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable

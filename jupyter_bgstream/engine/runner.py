@@ -1,7 +1,5 @@
 """Runs one attempt of a claimed job, from the provider's request to the stored end."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Sequence

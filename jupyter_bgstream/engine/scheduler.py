@@ -1,7 +1,5 @@
 """Claims jobs while there is capacity and their time has come, runs them, and hands them over when the server stops."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import sys

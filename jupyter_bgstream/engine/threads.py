@@ -1,7 +1,5 @@
 """Threads: list, read, fork, rename and delete named conversations."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The Jupyter server extension: settings and wiring only."""
 
-from __future__ import annotations
-
 import os
 import secrets
 from collections.abc import Callable, Coroutine

@@ -1,7 +1,5 @@
 """Base request handlers: authentication, authorization, query parameters and error responses."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import wraps

@@ -1,7 +1,5 @@
 """REST handlers: batches."""
 
-from __future__ import annotations
-
 import msgspec
 
 from ..core.codec import decode_request

@@ -1,7 +1,5 @@
 """REST handlers: costs and prices."""
 
-from __future__ import annotations
-
 from typing import get_args
 
 from ..core.costs import By

@@ -1,7 +1,5 @@
 """REST handler: the log of a job, a read-only stream of the Durable Streams protocol in JSON mode. See PROTOCOL.md."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Coroutine
 from contextlib import aclosing

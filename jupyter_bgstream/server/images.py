@@ -1,7 +1,5 @@
 """REST handler: images of answers, which are untrusted files from Jupyter's own origin."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 from tornado.httputil import HTTPOutputError

@@ -1,7 +1,5 @@
 """REST handlers: notices and mutes of the viewer."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..core.codec import decode_request

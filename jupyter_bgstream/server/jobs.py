@@ -1,7 +1,5 @@
 """REST handlers: jobs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

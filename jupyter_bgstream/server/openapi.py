@@ -1,7 +1,5 @@
 """The OpenAPI 3.1 document of the API, generated from the wire schemas and the table of operations."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Iterable, Sequence

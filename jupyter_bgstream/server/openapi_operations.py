@@ -1,7 +1,5 @@
 """The operations of the API: parameters, bodies and responses of each verb of each route, for OpenAPI."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

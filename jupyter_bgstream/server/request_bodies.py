@@ -1,7 +1,5 @@
 """The bodies of requests."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import msgspec

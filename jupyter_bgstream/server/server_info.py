@@ -1,7 +1,5 @@
 """REST handlers: models, status of the server and notebooks of kernels."""
 
-from __future__ import annotations
-
 import msgspec
 
 from .._version import __version__

@@ -1,7 +1,5 @@
 """REST handlers: threads."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 from ..core.codec import decode_request

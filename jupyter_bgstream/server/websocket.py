@@ -1,7 +1,5 @@
 """The WebSocket handler: one socket per page, for all its views. See PROTOCOL.md."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Coroutine

@@ -1,7 +1,5 @@
 """Capacity of a server: which ready jobs a claim may take."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar

@@ -5,8 +5,6 @@ that sums per quarter can replace deleted jobs without changing any daily sum. O
 the model are kept: neither the names that a user gave it nor the submitter's name.
 """
 
-from __future__ import annotations
-
 import math
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """Values that the store takes and returns."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal

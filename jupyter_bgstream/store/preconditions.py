@@ -1,7 +1,5 @@
 """Checks that all backends share, and the errors that they raise."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import msgspec

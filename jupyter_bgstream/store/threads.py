@@ -1,7 +1,5 @@
 """Threads as lists show them, and errors about them; shared by all backends."""
 
-from __future__ import annotations
-
 from ..core.errors import ConflictError, NotFoundError
 from ..core.job import Job
 from ..core.schemas.threads import ThreadInfo

@@ -1,7 +1,5 @@
 """State changes that all backends share. Pure; a backend stores the outcome."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """Check Jupyter's config."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterator
 

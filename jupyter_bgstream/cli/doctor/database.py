@@ -1,7 +1,5 @@
 """Check the database without changing it."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sqlite3

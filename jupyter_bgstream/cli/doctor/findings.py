@@ -1,7 +1,5 @@
 """Findings of the checks, and their report."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable
 from itertools import groupby

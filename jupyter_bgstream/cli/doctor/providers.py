@@ -1,7 +1,5 @@
 """Check the providers in bounded time, without showing keys."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Run the checks of all areas and print their findings."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Iterator

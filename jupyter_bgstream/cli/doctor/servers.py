@@ -1,7 +1,5 @@
 """Check the running servers of this user."""
 
-from __future__ import annotations
-
 import os
 import stat
 import sys

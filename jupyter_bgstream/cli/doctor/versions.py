@@ -1,7 +1,5 @@
 """Check the installed versions."""
 
-from __future__ import annotations
-
 import json
 import platform
 import sqlite3

@@ -1,7 +1,5 @@
 """Sources of answers: a running server, or the configured database."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """Conversion of jobs, batches, threads and notices to their wire schemas."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, TypeVar, cast
 

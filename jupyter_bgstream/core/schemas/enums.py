@@ -4,8 +4,6 @@ A type checker sees the values that this version knows, and the JSON schema list
 decoded, so that an older client can read the responses of a newer server.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import msgspec

@@ -1,7 +1,5 @@
 """Jobs in responses."""
 
-from __future__ import annotations
-
 from typing import Any, TypedDict
 
 import msgspec

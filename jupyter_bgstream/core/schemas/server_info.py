@@ -1,7 +1,5 @@
 """The server in responses: models, costs, status and errors."""
 
-from __future__ import annotations
-
 import msgspec
 
 from ..costs import CostRow

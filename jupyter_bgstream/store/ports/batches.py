@@ -1,7 +1,5 @@
 """Port: batches of jobs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

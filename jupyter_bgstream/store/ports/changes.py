@@ -1,7 +1,5 @@
 """Port: the feed of commits."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """Port: tokens and costs, added up."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from ...core.costs import By, CostRow

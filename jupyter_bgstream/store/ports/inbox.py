@@ -1,7 +1,5 @@
 """Port: notices, mutes and webhook calls."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """Port: jobs, from submission to deletion."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from ...core.events import Event, Waiting

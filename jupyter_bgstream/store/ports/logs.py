@@ -1,7 +1,5 @@
 """Port: the logs of jobs and the images beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

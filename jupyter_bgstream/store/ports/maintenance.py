@@ -1,7 +1,5 @@
 """Port: retention and free space."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

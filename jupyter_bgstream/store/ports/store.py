@@ -1,7 +1,5 @@
 """Port: the whole store, and how it opens and closes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """Port: threads, which are conversations by name."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from ...core.events import Cancelled

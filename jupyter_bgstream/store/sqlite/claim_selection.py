@@ -3,8 +3,6 @@
 A lane is the queue of one owner, priority and batch.
 """
 
-from __future__ import annotations
-
 import heapq
 import sqlite3
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Opens and closes a SQLite database: its files, its writer and its readers."""
 
-from __future__ import annotations
-
 import asyncio
 import sqlite3
 import threading

@@ -1,7 +1,5 @@
 """Write operations on notices, mutes and webhook calls in one transaction."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Sequence
 from typing import Any

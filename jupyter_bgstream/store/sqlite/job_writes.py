@@ -1,7 +1,5 @@
 """Write operations on jobs and batches in one transaction."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import msgspec

@@ -1,7 +1,5 @@
 """Delivery of outcomes and changes from the writer's thread to the event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

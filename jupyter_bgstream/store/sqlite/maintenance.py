@@ -6,8 +6,6 @@ changes stored rows, and a log is joined from its beginning without gaps. So one
 where its loose rows begin, and whether what was read before a transaction is still valid within it.
 """
 
-from __future__ import annotations
-
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence

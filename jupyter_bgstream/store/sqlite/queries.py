@@ -1,7 +1,5 @@
 """Queries. Every function takes a connection and changes nothing; the ``Store`` protocol documents the results."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager

@@ -1,7 +1,5 @@
 """Conversion between rows of the database and values of the core."""
 
-from __future__ import annotations
-
 import sqlite3
 import zlib
 from typing import Any

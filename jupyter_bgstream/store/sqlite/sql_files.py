@@ -1,7 +1,5 @@
 """The named queries of ``sql/queries.sql`` and the numbered migrations beside it."""
 
-from __future__ import annotations
-
 import sqlite3
 from importlib.resources import files
 from typing import Any

@@ -1,7 +1,5 @@
 """The store on a SQLite file: each method of the ``Store`` protocol is one transaction or one query."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from ...core.errors import BgStreamError

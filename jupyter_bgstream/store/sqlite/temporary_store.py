@@ -1,7 +1,5 @@
 """A store for as long as its server runs: SQLite in a private directory that is removed when the store closes."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil

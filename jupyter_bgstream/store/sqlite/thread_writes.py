@@ -1,7 +1,5 @@
 """Write operations on threads in one transaction."""
 
-from __future__ import annotations
-
 from ...core.codec import encode
 from ...core.events import Cancelled, Event
 from ...core.job import Job

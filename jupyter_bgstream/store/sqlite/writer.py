@@ -1,7 +1,5 @@
 """Single writer thread with group commit; it pauses between commits so that other processes can take the lock."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import sqlite3
