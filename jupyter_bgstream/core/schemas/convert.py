@@ -1,6 +1,7 @@
 """Conversion of jobs, batches, threads and notices to their wire schemas."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -21,10 +22,17 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 def copied(type_: type[S], *sources: object, **other: Any) -> S:
     """Return a struct with the fields of other objects: each of the first that has it, unless it is in ``other``."""
-    for name in type_.__struct_fields__:
+    for name, place in _places(type_, *map(type, sources)):
         if name not in other:
-            other[name] = next(getattr(source, name) for source in sources if hasattr(source, name))
+            other[name] = getattr(sources[place], name)
     return type_(**other)
+
+
+@cache
+def _places(type_: type[msgspec.Struct], *sources: type) -> list[tuple[str, int]]:
+    # By field, the first source that has it; beyond the last one if none has it.
+    fields = type_.__struct_fields__
+    return [(name, [*(hasattr(source, name) for source in sources), True].index(True)) for name in fields]
 
 
 def job_info(job: Job) -> JobInfo:
