@@ -18,9 +18,9 @@ from jupyter_bgstream.core.cursor import new_log
 from jupyter_bgstream.core.events import Completed, Delta
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.store.ports.store import Capacity
+from jupyter_bgstream.store.port_values import Append, Capacity
+from jupyter_bgstream.store.ports.logs import append_one
 from jupyter_bgstream.store.sqlite import SQLiteStore
-from jupyter_bgstream.testing.factories import append
 
 WORDS = Path(__file__).parents[1].joinpath("docs/explanation/architecture.md").read_text().split()
 ROUNDS = 15
@@ -51,7 +51,7 @@ async def measure(path: Path, events: int) -> None:
     (job,) = await store.claim(server="bench", owner=None, room=Capacity(running=1, bulk=1, owner=1), limit=1, at=2.0)
     # One row per delta, as from a slow model. All at once, so that many rows share a commit.
     deltas = (Delta(channel="text", text=f" {WORDS[n * 7919 % len(WORDS)]}") for n in range(events))
-    await asyncio.gather(*(append(store, job, [delta]) for delta in deltas))
+    await asyncio.gather(*(append_one(store, Append(job=job, events=[delta])) for delta in deltas))
     await store.end("a", job.id, Completed(at=3.0, finish_reason="stop"))
 
     async def read() -> list[bytes]:

@@ -19,11 +19,11 @@ from jupyter_bgstream.core.cursor import new_log
 from jupyter_bgstream.core.events import Delta
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.store.ports.store import Append
+from jupyter_bgstream.store.port_values import Append, Capacity
 from jupyter_bgstream.store.sqlite import SQLiteStore
-from jupyter_bgstream.testing.store_contract import ROOM
 
 WRITERS = 20
+ROOM = Capacity(running=1000, bulk=1000, owner=1000)
 BATCHES = (1, 5, 10, 20, 50, 200)  # events per append
 EVENT = Delta(channel="text", text=" some words of an answer")
 

@@ -1,22 +1,17 @@
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-import jupyter_bgstream
-
 # A shell starts what runs in the background with SIGINT ignored, and all processes of tests would inherit it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Before a test imports one of them.
-TESTING = Path(jupyter_bgstream.__file__).parent / "testing"
-CONTRACTS = [f"jupyter_bgstream.testing.{path.stem}" for path in TESTING.glob("*_contract.py")]
-pytest.register_assert_rewrite("jupyter_bgstream.testing.factories", *CONTRACTS)
+# Before a test imports one of them. The modules of the folder are rewritten as well.
+pytest.register_assert_rewrite("store.contract", "store.factories")
 
 # The machine that runs the checks runs several of them at a time.
 settings.register_profile("checks", deadline=None, suppress_health_check=[HealthCheck.too_slow])

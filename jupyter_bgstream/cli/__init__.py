@@ -1,7 +1,5 @@
 """Command line interface ``jupyter bgstream``."""
 
-from __future__ import annotations
-
 import argparse
 
 from .._version import __version__

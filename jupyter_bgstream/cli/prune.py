@@ -12,7 +12,7 @@ from pathlib import Path
 from ..core.errors import BgStreamError
 from ..engine.clock import SystemClock
 from ..engine.retention import DAY, PAUSE, Deleted, delete_old, megabytes
-from ..store.ports.store import ExpiredJob
+from ..store.port_values import ExpiredJob
 from ..store.sqlite import SQLiteStore
 
 EVERYTHING = 1_000_000_000  # answers

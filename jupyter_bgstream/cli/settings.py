@@ -1,7 +1,5 @@
 """Read Jupyter's config as the server does, without starting or changing anything."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any

@@ -24,25 +24,13 @@ from ..core.errors import (
     UnavailableError,
 )
 from ..core.events import Event
+from ..core.notices import Mute
 from ..core.request_checks import MAX_BODY
-from ..core.schemas import (
-    AnswerPage,
-    BatchInfo,
-    CostList,
-    ErrorResponse,
-    Inbox,
-    JobDetail,
-    JobInfo,
-    JobPage,
-    KernelInfo,
-    LogPage,
-    ModelsInfo,
-    Mute,
-    MuteList,
-    ThreadInfo,
-    ThreadMessages,
-    ThreadPage,
-)
+from ..core.schemas.batches import AnswerPage, BatchInfo
+from ..core.schemas.inbox import Inbox, MuteList
+from ..core.schemas.jobs import JobDetail, JobInfo, JobPage, LogPage
+from ..core.schemas.server_info import CostList, ErrorResponse, KernelInfo, ModelsInfo
+from ..core.schemas.threads import ThreadInfo, ThreadMessages, ThreadPage
 from .connect import Connection, connect
 from .errors import ServerUnreachableError
 from .read_receipts import ReadReceipts

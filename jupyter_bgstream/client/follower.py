@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 from ..core.errors import BgStreamError, CursorGoneError
-from ..core.schemas import LogPage
+from ..core.schemas.jobs import LogPage
 from ..core.state import Answer, fold
 from .errors import LOST, AnswerRestartedError
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from ..core.schemas import BatchInfo, JobInfo
+    from ..core.schemas.batches import BatchInfo
+    from ..core.schemas.jobs import JobInfo
     from ..outputs.mimebundle import OutputSnapshot
     from .api import Api
     from .background_loop import Background

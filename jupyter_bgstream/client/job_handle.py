@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ..core.costs import Cost
 from ..core.errors import BgStreamError
 from ..core.events import Citation, ToolCall
-from ..core.schemas import JobDetail, JobInfo, MessageInfo, UsageInfo
 from ..core.schemas.convert import usage_info
+from ..core.schemas.jobs import JobDetail, JobInfo, UsageInfo
+from ..core.schemas.messages import MessageInfo
 from ..core.state import Answer, ErrorInfo
 from ..core.terminal_text import visible_line
 from ..outputs.mimebundle import OutputSnapshot, bundle

@@ -8,7 +8,7 @@ from html import escape
 from types import MappingProxyType
 
 from ..core.batch_pause import Paused
-from ..core.schemas import JobInfo
+from ..core.schemas.jobs import JobInfo
 from ..core.terminal_text import visible_line
 from .costs import usd
 from .status_labels import PAUSED, status_label

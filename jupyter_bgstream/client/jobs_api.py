@@ -13,7 +13,9 @@ from ..core.batch_pause import Paused
 from ..core.costs import By
 from ..core.errors import InvalidRequestError, NotFoundError
 from ..core.job import OnRestart, Priority, RetryPolicy
-from ..core.schemas import BatchInfo, JobInfo, Mute
+from ..core.notices import Mute
+from ..core.schemas.batches import BatchInfo
+from ..core.schemas.jobs import JobInfo
 from .costs import Costs
 from .default_connection import default_background
 from .job_handle import Job

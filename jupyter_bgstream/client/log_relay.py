@@ -16,7 +16,7 @@ import msgspec
 
 from ..core.errors import BgStreamError, NotFoundError, UnavailableError
 from ..core.events import Event
-from ..core.schemas import JobInfo, LogPage
+from ..core.schemas.jobs import JobInfo, LogPage
 from ..core.state import Answer, runs
 from .errors import ServerConnectionError
 from .follower import Follower, Log

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from ..core.schemas import ModelsInfo, ProviderInfo
+from ..core.schemas.server_info import ModelsInfo, ProviderInfo
 from ..core.terminal_text import visible_line
 from .text_table import TABLE
 

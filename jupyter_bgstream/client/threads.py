@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from ..core.errors import InvalidRequestError, NotFoundError
-from ..core.schemas import JobInfo, ThreadInfo, ThreadMessageInfo
+from ..core.schemas.jobs import JobInfo
+from ..core.schemas.messages import ThreadMessageInfo
+from ..core.schemas.threads import ThreadInfo
 from ..core.terminal_text import visible_line
 from .default_connection import default_background
 from .job_handle import Job

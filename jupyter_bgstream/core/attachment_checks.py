@@ -1,7 +1,5 @@
 """Limits of attachments: number, size, position and content of images, files and recordings."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """JSON encoding and decoding of events and requests. See PROTOCOL.md."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import TypeVar
 

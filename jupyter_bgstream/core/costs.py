@@ -1,7 +1,5 @@
 """Costs in USD: of one attempt, of all attempts of a job, and sums over jobs."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import msgspec

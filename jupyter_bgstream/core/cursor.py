@@ -1,7 +1,5 @@
 """A position in one log: ``<8 hex of the log>_<attempt, 4 digits>_<seq, 12 digits>``, sortable as text."""
 
-from __future__ import annotations
-
 import re
 import secrets
 

@@ -15,8 +15,6 @@ BgStreamError
 └── FencedError              a writer whose claim is no longer valid
 """
 
-from __future__ import annotations
-
 from .terminal_text import visible
 
 

@@ -4,8 +4,6 @@ An event is a frozen value. A provider or the engine makes it without a number; 
 ``attempt`` in the transaction that appends it, and from then on it never changes. Wire forms: PROTOCOL.md, "Events".
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import msgspec

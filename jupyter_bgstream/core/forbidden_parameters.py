@@ -1,7 +1,5 @@
 """Forbidden parameters, at any depth. The rule as a table: docs/reference/providers/index.md."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from typing import Any

@@ -1,7 +1,5 @@
 """Image files: the media type by the first bytes, not by the name, and the size as text."""
 
-from __future__ import annotations
-
 from .events import MediaType
 
 HEAD_BYTES = 12  # that decide the media type

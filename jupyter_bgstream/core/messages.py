@@ -1,7 +1,5 @@
 """The messages of a conversation: roles, parts with their files, and tool calls."""
 
-from __future__ import annotations
-
 import re
 from base64 import b64encode
 from collections.abc import Iterator

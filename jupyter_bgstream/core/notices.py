@@ -1,7 +1,5 @@
 """The inbox: notices of what has ended, and mutes."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import msgspec

@@ -1,7 +1,5 @@
 """Limits of a request, beyond its types."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from .attachment_checks import check_attachments

@@ -1,7 +1,5 @@
 """The runtime file of a server: how a kernel finds it and opens its API."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import msgspec

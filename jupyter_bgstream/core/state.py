@@ -3,8 +3,6 @@
 The same fold exists in ``labextension/src/wire/fold.ts``; both run the cases in ``tests/golden/fold.json``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Literal
 

@@ -3,8 +3,6 @@
 Golden cases, shared with ``labextension/src/outputs/terminalText.ts``: ``tests/golden/visible.json``.
 """
 
-from __future__ import annotations
-
 import re
 
 # C0 except tab and line feed, DEL, C1, and changes of text direction. ESC and U+009B begin sequences that set the title

@@ -1,12 +1,9 @@
 """Threads, which are conversations of successive jobs, and forks, which begin with the conversation of another one."""
 
-from __future__ import annotations
-
 import msgspec
 
 from .job import Turn
 from .messages import Message
-from .state import Status
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,16 +24,3 @@ class Fork(msgspec.Struct, frozen=True, kw_only=True):
     conversation: Conversation = Conversation()
     created_at: float  # Unix seconds
     touched_at: float  # Unix seconds; or the end of the newest job that was deleted from it
-
-
-class Thread(msgspec.Struct, frozen=True, kw_only=True):
-    """A thread as lists show it."""
-
-    name: str
-    jobs: int  # its own turns; a retried turn counts once
-    status: Status  # of its oldest unfinished job, else of its last turn
-    model: str  # of its last turn, like the title
-    title: str
-    created_at: float  # Unix seconds
-    updated_at: float  # Unix seconds, of the last submit, start or end
-    forked_from: str | None = None

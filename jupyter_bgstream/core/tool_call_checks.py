@@ -1,7 +1,5 @@
 """Tool calls and their results in a conversation: validation, and which messages can be sent."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

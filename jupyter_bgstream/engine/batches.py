@@ -1,7 +1,5 @@
 """Batches: submit, read, retry, resume and cancel many jobs at once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import msgspec
@@ -9,8 +7,7 @@ import msgspec
 from ..core.batches import Batch, BatchItem, BatchSpec, Progress
 from ..core.events import Cancelled
 from ..core.job import JobSpec
-from ..store.ports.store import Store
-from .clock import Clock
+from .context import EngineContext, EnginePart
 from .jobs import JobFactory
 from .scheduler import Scheduler
 
@@ -18,17 +15,13 @@ JOBS_PER_TRANSACTION = 500  # that are cancelled or retried
 PAGE_BYTES = 4 * 1024 * 1024  # of texts in one page of answers
 
 
-class Batches:
+class Batches(EnginePart):
     """The batches of all owners; a batch of another owner is a NotFoundError."""
 
-    def __init__(
-        self, *, store: Store, scheduler: Scheduler, factory: JobFactory, clock: Clock, max_queued: int
-    ) -> None:
-        self._store = store
+    def __init__(self, context: EngineContext, *, scheduler: Scheduler, factory: JobFactory) -> None:
+        super().__init__(context)
         self._scheduler = scheduler
         self._factory = factory
-        self._clock = clock
-        self._max_queued = max_queued
 
     async def submit(
         self, owner: str, spec: BatchSpec, jobs: Sequence[tuple[str, JobSpec]], *, submitted_by: str | None = None
@@ -43,7 +36,7 @@ class Batches:
             self._factory.make(owner, msgspec.structs.replace(job, batch=spec.id), job_id, submitted_by=submitted_by)
             for job_id, job in jobs
         ]
-        stored = await self._store.submit_batch(batch, members, max_queued=self._max_queued)
+        stored = await self._store.submit_batch(batch, members, max_queued=self._limits.max_queued)
         self._scheduler.wake()
         return stored
 
@@ -78,10 +71,10 @@ class Batches:
             span = await self._store.retry_batch(
                 owner,
                 batch_id,
-                server=self._factory.server,
+                server=self._server,
                 at=at,
                 limit=JOBS_PER_TRANSACTION,
-                max_queued=self._max_queued,
+                max_queued=self._limits.max_queued,
                 span=span,
                 submitted_by=submitted_by,
             )

@@ -1,7 +1,5 @@
 """Cancellation at the provider: stops responses that a provider would continue after their jobs have ended."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import deque

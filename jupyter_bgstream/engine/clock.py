@@ -1,7 +1,5 @@
 """Clocks: the system's behind a protocol, so that tests can use their own, and a wall time that ignores jumps."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import time

@@ -1,7 +1,5 @@
 """Builds what a job sends before its own messages: the completed turns of its thread, and their images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import msgspec
@@ -13,7 +11,8 @@ from ..core.job import Job, Turn
 from ..core.messages import FunctionCall, ImagePart, Message, TextPart
 from ..core.state import Answer, fold
 from ..core.threads import Conversation, Fork
-from ..store.ports.store import IMAGE_CHUNK, Store, StoredImage
+from ..store.port_values import IMAGE_CHUNK, StoredImage
+from ..store.ports.store import Store
 from .hub import BATCH_BYTES
 
 RETURNED_BYTES = 14 * 1024 * 1024  # of images that are sent again: Gemini accepts 20 MB per request, as base64
@@ -25,6 +24,11 @@ async def read_answer(store: Store, job: Job) -> Answer:
     while answer.seq < job.seq and (events := await store.events(job, after=answer.seq, max_bytes=BATCH_BYTES)):
         answer = fold(decode_events(events[: job.seq - answer.seq]), answer)
     return answer
+
+
+async def read_image(store: Store, image: StoredImage) -> bytes:
+    """Return the file of an image."""
+    return b"".join([await store.image_chunk(image, chunk) for chunk in range(-(-image.bytes // IMAGE_CHUNK))])
 
 
 async def history_before(store: Store, job: Job) -> Conversation:
@@ -76,7 +80,7 @@ async def with_images(store: Store, job: Job) -> Job:
         for image in reversed(await _images(store, job.owner, turn.job, messages[at])):
             if image.bytes <= min(MAX_IMAGE_BYTES, left) and count > 0:
                 left, count = left - image.bytes, count - 1
-                parts.insert(0, ImagePart(media_type=image.media_type, data=await _file(store, image)))
+                parts.insert(0, ImagePart(media_type=image.media_type, data=await read_image(store, image)))
         if parts:
             content = messages[following].content
             own_parts = (TextPart(text=content),) if isinstance(content, str) else content
@@ -103,10 +107,6 @@ async def _images(store: Store, owner: str, job_id: str, message: Message) -> li
         return [await store.image(owner, job_id, image.id) for image in answer.images]
     except NotFoundError:
         return []
-
-
-async def _file(store: Store, image: StoredImage) -> bytes:
-    return b"".join([await store.image_chunk(image, chunk) for chunk in range(-(-image.bytes // IMAGE_CHUNK))])
 
 
 async def _history_with(store: Store, job: Job) -> Conversation:

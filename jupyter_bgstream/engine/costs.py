@@ -1,25 +1,16 @@
 """Costs of jobs by day, model and the like, and list prices of requests."""
 
-from __future__ import annotations
-
 import msgspec
 
 from ..core.costs import By, CostRow, Price
 from ..core.errors import InvalidRequestError, ProviderError
 from ..core.events import Usage
-from ..providers.port import Providers
 from ..store.cost_ledger import day_of
-from ..store.ports.store import Store
-from .clock import Clock
+from .context import EnginePart
 
 
-class CostReports:
+class CostReports(EnginePart):
     """Costs and prices."""
-
-    def __init__(self, *, store: Store, providers: Providers, clock: Clock) -> None:
-        self._store = store
-        self._providers = providers
-        self._clock = clock
 
     @property
     def today(self) -> str:

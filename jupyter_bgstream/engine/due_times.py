@@ -1,7 +1,5 @@
 """Delays of waiting jobs in monotonic time: corrects the stored due times when the wall clock jumps."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from dataclasses import dataclass
@@ -9,7 +7,9 @@ from dataclasses import dataclass
 from ..core.errors import FencedError, NotFoundError
 from ..core.events import Waiting
 from ..core.job import Job
-from ..store.ports.store import Append, Store, append_one
+from ..store.port_values import Append
+from ..store.ports.logs import append_one
+from ..store.ports.store import Store
 from ..store.transitions import listed
 from .clock import Clock
 

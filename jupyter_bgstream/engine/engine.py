@@ -1,19 +1,17 @@
 """The engine's facade for REST handlers, sockets and tests: jobs, batches, threads, inbox and usage."""
 
-from __future__ import annotations
-
 import asyncio
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import msgspec
-
+from ..core.schemas.server_info import LimitsInfo
 from ..providers.port import Default, Providers, ProviderStatus
-from ..store.ports.store import Capacity, Change, Store
+from ..store.port_values import Change
+from ..store.ports.store import Store
 from .batches import Batches
 from .cancellation import UpstreamCanceller
 from .clock import Clock, SystemClock
+from .context import EngineContext, EnginePart
 from .costs import CostReports
 from .due_times import Delays
 from .hub import Hub
@@ -28,29 +26,7 @@ from .threads import Threads
 STOP_PATIENCE = 2.0  # seconds that each step of a stop may wait, such as for a locked store; running jobs have a grace
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of one server."""
-
-    max_running: int = 20  # jobs at a time
-    reserved_interactive: int = 5  # of them for interactive jobs only
-    max_running_per_owner: int | None = None  # jobs of one owner at a time, on all servers of this store
-    max_queued: int = 100_000  # unfinished jobs of one owner
-    max_attempts: int = 5  # of one job
-    max_answer_bytes: int = 16 * 1024 * 1024  # of one attempt; see EVENT_BYTES
-    max_image_bytes: int = 64 * 1024 * 1024  # of all images of one attempt
-    stop_grace: float = 2.0  # seconds that running jobs have to end when the server stops
-
-    @property
-    def capacity(self) -> Capacity:
-        """The capacity for claims. At least one bulk job may run, so that every batch makes progress."""
-        return Capacity(
-            running=self.max_running,
-            bulk=max(1, self.max_running - self.reserved_interactive),
-            owner=self.max_running_per_owner or sys.maxsize,  # for all servers, so not max_running of this one
-        )
-
-
-class Engine:
+class Engine(EnginePart):
     """One server's engine. ``owner`` is the tenant in every call: objects of another owner are a NotFoundError.
 
     The engine's own ``owner`` is the one whose jobs it runs, adopts and deletes by retention. None means every owner:
@@ -64,62 +40,39 @@ class Engine:
         providers: Providers,
         server: str,
         owner: str | None = None,
-        limits: Limits | None = None,
+        limits: LimitsInfo | None = None,
         retention: Retention | None = None,  # None: no maintenance and no deletion
         stop_patience: float = STOP_PATIENCE,
         clock: Clock | None = None,
     ) -> None:
-        self.limits = limits or Limits()
-        self.server = server
-        self._stop_patience = stop_patience
-        self._store = store
-        self._providers = providers
-        self._clock = clock = clock or SystemClock()
-        self._hub = Hub(store, clock)
-        delays = Delays(store, clock)
-        runner = Runner(
+        clock = clock or SystemClock()
+        context = EngineContext(
             store=store,
             providers=providers,
             clock=clock,
-            max_attempts=self.limits.max_attempts,
-            max_answer_bytes=self.limits.max_answer_bytes,
-            max_image_bytes=self.limits.max_image_bytes,
-            delays=delays,
-        )
-        self._scheduler = scheduler = Scheduler(
-            store=store,
-            runner=runner,
-            clock=clock,
+            delays=Delays(store, clock),
             server=server,
             owner=owner,
-            capacity=self.limits.capacity,
-            max_attempts=self.limits.max_attempts,
-            delays=delays,
+            limits=limits or LimitsInfo(),
         )
+        super().__init__(context)
+        self.server = server
+        self.limits = context.limits
+        self._stop_patience = stop_patience
+        self._hub = Hub(store, clock)
+        self._scheduler = scheduler = Scheduler(context, Runner(context))
         self._canceller = UpstreamCanceller(providers)
         scheduler.listen(self._canceller.cancel)
-        self._recovery = Recovery(
-            store=store,
-            providers=providers,
-            clock=clock,
-            server=server,
-            owner=owner,
-            max_attempts=self.limits.max_attempts,
-            delays=delays,
-            adopted=scheduler.wake,
-        )
+        self._recovery = Recovery(context, on_adopted=scheduler.wake)
         self._retention = None
         if retention is not None:
             self._retention = RetentionWorker(store=store, clock=clock, owner=owner, retention=retention)
-        self._factory = factory = JobFactory(providers=providers, clock=clock, server=server)
-        max_queued = self.limits.max_queued
-        self.jobs = Jobs(
-            store=store, hub=self._hub, scheduler=scheduler, factory=factory, clock=clock, max_queued=max_queued
-        )
-        self.batches = Batches(store=store, scheduler=scheduler, factory=factory, clock=clock, max_queued=max_queued)
-        self.threads = Threads(store=store, scheduler=scheduler, clock=clock)
-        self.inbox = Inbox(store=store, clock=clock)
-        self.costs = CostReports(store=store, providers=providers, clock=clock)
+        self._factory = factory = JobFactory(context)
+        self.jobs = Jobs(context, hub=self._hub, scheduler=scheduler, factory=factory)
+        self.batches = Batches(context, scheduler=scheduler, factory=factory)
+        self.threads = Threads(context, scheduler)
+        self.inbox = Inbox(context)
+        self.costs = CostReports(context)
         self._loops: list[asyncio.Task[None]] = []  # may be cancelled at any time
         self._delivery: asyncio.Task[None] | None = None
 
@@ -160,7 +113,7 @@ class Engine:
         # An end, perhaps written by another server, closes the socket of the job here. It may also free capacity, or
         # let the next job of a thread run.
         if change.kind == "deleted" or (change.kind == "job" and change.ended):
-            self._scheduler.check(change.owner, change.job)
+            self._scheduler.check(change.owner, change.subject)
             self._scheduler.wake()
         elif change.kind == "batch" or change.status == "waiting":  # a batch may continue; a waiting job frees capacity
             self._scheduler.wake()

@@ -1,7 +1,5 @@
 """Buffers a job's events and appends them in order, one append at a time, with back-pressure at 256 KiB."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +8,9 @@ from ..core.events import Citation, Delta, Event, ToolCall, Usage
 from ..core.job import PREVIEW_LENGTH, Job
 from ..core.state import Answer
 from ..providers.port import Resume
-from ..store.ports.store import NO_FILES, Append, Store, append_one
+from ..store.port_values import NO_FILES, Append
+from ..store.ports.logs import append_one
+from ..store.ports.store import Store
 
 UNWRITTEN_BYTES = 256 * 1024  # beyond that the provider is not read until they are written
 EVENT_BYTES = 16  # that an event counts in addition to its text: an answer may consist of a million nearly empty events

@@ -13,7 +13,8 @@ from ..core.cursor import Cursor
 from ..core.errors import BgStreamError, NotFoundError, UnavailableError
 from ..core.events import End
 from ..core.job import Job
-from ..store.ports.store import Change, Store
+from ..store.port_values import Change
+from ..store.ports.store import Store
 from .clock import Clock
 
 RING_BYTES = 256 * 1024  # newest encoded events held per followed job
@@ -65,7 +66,7 @@ class Hub:
                 channel.stop()
 
     def _deliver(self, change: Change) -> None:
-        key = (change.owner, change.job)
+        key = (change.owner, change.subject)
         if change.kind == "deleted":
             # Its followers keep the removed channel; followers of a new job with this id get a new one.
             if (deleted := self._channels.pop(key, None)) is not None:
@@ -76,7 +77,7 @@ class Hub:
             for listener in tuple(self._listeners):
                 listener(change)
         if (channel := self._channels.get(key)) is not None:
-            self._close_gap(channel, change.owner, change.job)
+            self._close_gap(channel, change.owner, change.subject)
 
     def _close_gap(self, channel: _Channel, owner: str, job_id: str) -> None:
         # Events that another server commits arrive without their bytes: one read serves all followers.

@@ -1,7 +1,5 @@
 """Images of an answer: validates and decodes them off the event loop; each leaves a line in the answer's text."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from base64 import b64decode

@@ -1,21 +1,14 @@
 """The inbox: notices of ended jobs, which each viewer reads, dismisses and mutes separately."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from ..core.cursor import position
 from ..core.notices import Mute, Notice
-from ..store.ports.store import Store
-from .clock import Clock
+from .context import EnginePart
 
 
-class Inbox:
+class Inbox(EnginePart):
     """The inboxes of all viewers."""
-
-    def __init__(self, *, store: Store, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
 
     async def notices(self, owner: str, viewer: str) -> list[Notice]:
         """Return a viewer's notices, newest first."""

@@ -1,7 +1,5 @@
 """Jobs: submit, retry, read, follow, cancel and delete."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import AsyncGenerator
 
@@ -13,22 +11,17 @@ from ..core.events import Cancelled
 from ..core.job import Job, JobSpec, title_of
 from ..core.request_checks import check_spec
 from ..core.state import Answer
-from ..providers.port import Providers
-from ..store.ports.store import JobFilter, Store, StoredImage
-from .clock import Clock
+from ..store.port_values import JobFilter, StoredImage
+from .context import EngineContext, EnginePart
 from .conversation_history import read_answer
 from .hub import EventBatch, Hub
 from .scheduler import Scheduler
 
 
-class JobFactory:
+class JobFactory(EnginePart):
     """Makes new jobs from checked requests, until the server shuts down."""
 
-    def __init__(self, *, providers: Providers, clock: Clock, server: str) -> None:
-        self.closed = False
-        self.server = server
-        self._providers = providers
-        self._clock = clock
+    closed = False
 
     def check_open(self) -> None:
         """Raise UnavailableError if the server shuts down."""
@@ -61,32 +54,21 @@ class JobFactory:
             log=new_log(),
             spec=msgspec.structs.replace(spec, title=spec.title or title_of(spec.messages)),
             status="new",
-            server=self.server,
+            server=self._server,
             created_at=self._clock.time(),
             submitted_by=submitted_by,
             retry_of=retry_of,
         )
 
 
-class Jobs:
+class Jobs(EnginePart):
     """The jobs of all owners; a job of another owner is a NotFoundError."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        hub: Hub,
-        scheduler: Scheduler,
-        factory: JobFactory,
-        clock: Clock,
-        max_queued: int,
-    ) -> None:
-        self._store = store
+    def __init__(self, context: EngineContext, *, hub: Hub, scheduler: Scheduler, factory: JobFactory) -> None:
+        super().__init__(context)
         self._hub = hub
         self._scheduler = scheduler
         self._factory = factory
-        self._clock = clock
-        self._max_queued = max_queued
 
     async def submit(
         self, owner: str, spec: JobSpec, job_id: str | None = None, *, submitted_by: str | None = None
@@ -117,7 +99,7 @@ class Jobs:
         return await self._submit(self._factory.make(owner, ended.spec, submitted_by=submitted_by, retry_of=job_id))
 
     async def _submit(self, job: Job) -> tuple[Job, bool]:
-        stored, new = await self._store.submit(job, max_queued=self._max_queued)
+        stored, new = await self._store.submit(job, max_queued=self._limits.max_queued)
         if new:
             self._scheduler.wake()
         return stored, new
@@ -137,7 +119,7 @@ class Jobs:
 
     async def has_work(self, owner: str) -> bool:
         """Return whether jobs run on this server, or are queued or wait here outside paused batches."""
-        return self._scheduler.running > 0 or await self._store.has_work(server=self._factory.server, owner=owner)
+        return self._scheduler.running > 0 or await self._store.has_work(server=self._server, owner=owner)
 
     async def counts(self, owner: str) -> dict[str, int]:
         """Return the number of jobs by status."""

@@ -1,19 +1,15 @@
 """Recovers jobs of dead servers: adopts them, makes them wait as ``no_provider``, or ends them as ``interrupted``."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable
+from enum import Enum, auto
 
 from ..core.errors import BgStreamError, FencedError, NotFoundError, ProviderError
 from ..core.events import Interrupted, Waiting
 from ..core.job import Job
 from ..core.state import ErrorInfo
-from ..providers.port import Providers
-from ..store.ports.store import Store
-from .clock import Clock
-from .due_times import Delays
+from .context import EngineContext, EnginePart
 
 POLL_SECONDS = 2.0  # between polls for jobs of dead servers
 PAGE = 500  # jobs read at a time
@@ -26,32 +22,23 @@ RESUMED = "The server that ran this job died; the provider continues the respons
 log = logging.getLogger(__name__)
 
 
-class Recovery:
+class Outcome(Enum):
+    """What a poll did with a job of a dead server."""
+
+    ADOPTED = auto()  # this server runs it
+    SETTLED = auto()  # it has ended, or another server has it
+    LEFT = auto()  # for a later poll
+
+
+class Recovery(EnginePart):
     """Recovers the jobs of one owner (None: of every owner) on dead servers; those of other owners stay untouched.
 
     A server is dead if its OS lock is free; timeouts do not matter.
     """
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        providers: Providers,
-        clock: Clock,
-        server: str,
-        owner: str | None,
-        max_attempts: int,
-        delays: Delays,
-        adopted: Callable[[], None],  # called when this server has new jobs to claim
-    ) -> None:
-        self._store = store
-        self._providers = providers
-        self._clock = clock
-        self._server = server
-        self._owner = owner
-        self._max_attempts = max_attempts
-        self._delays = delays
-        self._on_adopted = adopted
+    def __init__(self, context: EngineContext, *, on_adopted: Callable[[], None]) -> None:
+        super().__init__(context)
+        self._on_adopted = on_adopted  # called when this server has new jobs to claim
 
     async def run(self) -> None:
         """Recover jobs of dead servers until cancelled."""
@@ -65,24 +52,23 @@ class Recovery:
     async def _poll(self) -> None:
         while jobs := await self._store.abandoned_jobs(owner=self._owner, limit=PAGE):
             outcomes = await asyncio.gather(*map(self._recover, jobs))
-            if True in outcomes:
+            if Outcome.ADOPTED in outcomes:
                 self._on_adopted()
             # Jobs that wait for another server come last: no job after one of them can be recovered here.
-            if False in outcomes or len(jobs) < PAGE:
+            if Outcome.LEFT in outcomes or len(jobs) < PAGE:
                 return
 
-    async def _recover(self, job: Job) -> bool | None:
-        # True: adopted. None: it has ended, or another server has it. False: left for a later poll.
+    async def _recover(self, job: Job) -> Outcome:
         try:
             problem = self._config_error(job)
             resumable = job.resume is not None and problem is None
             if job.status == "running" and not resumable and (message := self._end_message(job)) is not None:
                 end = Interrupted(at=self._clock.time(), code="server_died", message=message)
                 await self._store.end(job.owner, job.id, end, fence=job.fence, log=job.log)
-                return None
+                return Outcome.SETTLED
             if problem is not None:
                 await self._wait_for_provider(job, problem)
-                return False
+                return Outcome.LEFT
             message, started = RESUMED if resumable else RETRIED, self._clock.monotonic()
             event = self._waiting("server_died", message) if job.status == "running" else None
             adopted = await self._store.adopt(job, server=self._server, event=event)
@@ -90,17 +76,17 @@ class Recovery:
                 self._delays.adopt(adopted)
             else:
                 self._delays.add(adopted, event, since=started)
-            return True
+            return Outcome.ADOPTED
         except (FencedError, NotFoundError):  # cancelled, deleted, or another server was faster
-            return None
+            return Outcome.SETTLED
         except BgStreamError as error:
             log.error("job %s of a dead server cannot be recovered now: %s", job.id, error)
-            return False
+            return Outcome.LEFT
 
     def _end_message(self, job: Job) -> str | None:
         if job.spec.on_restart == "interrupt":
             return INTERRUPTED
-        return LAST_ATTEMPT.format(attempt=job.attempt) if job.attempt >= self._max_attempts else None
+        return LAST_ATTEMPT.format(attempt=job.attempt) if job.attempt >= self._limits.max_attempts else None
 
     def _config_error(self, job: Job) -> ErrorInfo | None:
         # Keys and endpoints differ from server to server.

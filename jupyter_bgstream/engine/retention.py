@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from ..core.errors import ConflictError, NotFoundError
-from ..store.ports.store import ExpiredJob, Store
+from ..store.port_values import ExpiredJob
+from ..store.ports.store import Store
 from .clock import Clock, SettledTime
 
 DAY = 86_400.0  # seconds

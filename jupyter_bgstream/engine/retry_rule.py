@@ -1,7 +1,5 @@
 """Back-off: whether and when a failed attempt is repeated."""
 
-from __future__ import annotations
-
 import random
 
 from ..core.errors import BROKEN_OFF, ProviderError

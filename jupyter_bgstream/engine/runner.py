@@ -1,7 +1,5 @@
 """Runs one attempt of a claimed job, from the provider's request to the stored end."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Sequence
@@ -15,11 +13,11 @@ from ..core.errors import FencedError, NotFoundError, ProviderError, Unavailable
 from ..core.events import Completed, End, Failed, Interrupted, Waiting
 from ..core.job import Job
 from ..providers.plugins.foreign_code import is_cancelled
-from ..providers.port import Provider, ProviderEvent, Providers
-from ..store.ports.store import Append, Store, append_one
-from .clock import Clock
+from ..providers.port import Provider, ProviderEvent
+from ..store.port_values import Append
+from ..store.ports.logs import append_one
+from .context import EnginePart
 from .conversation_history import history_before, read_answer, with_images
-from .due_times import Delays
 from .event_writer import EventWriter
 from .image_collector import ImageCollector
 from .retry_rule import next_attempt
@@ -41,27 +39,8 @@ class OpenResponse:
     token: str | None = None
 
 
-class Runner:
+class Runner(EnginePart):
     """Runs claimed jobs, each to exactly one end. Cancelling a task closes the provider's socket, not the job."""
-
-    def __init__(
-        self,
-        *,
-        store: Store,
-        providers: Providers,
-        clock: Clock,
-        max_attempts: int,
-        max_answer_bytes: int,
-        max_image_bytes: int,
-        delays: Delays,
-    ) -> None:
-        self._store = store
-        self._providers = providers
-        self._clock = clock
-        self._max_attempts = max_attempts
-        self._max_answer_bytes = max_answer_bytes
-        self._max_image_bytes = max_image_bytes
-        self._delays = delays
 
     async def run(self, job: Job, response: OpenResponse) -> bool:
         """Run one attempt of a job that was just claimed, or resume the response of its last attempt.
@@ -76,7 +55,7 @@ class Runner:
             resumed_answer = None if job.resume is None else await read_answer(self._store, job)
             if resumed_answer is not None:
                 writer = EventWriter(self._store, job, resumed_answer)
-            images = ImageCollector(job.attempt, max_bytes=self._max_image_bytes, before=resumed_answer)
+            images = ImageCollector(job.attempt, max_bytes=self._limits.max_image_bytes, before=resumed_answer)
             end = await self._attempt(job, writer, images)
         except (FencedError, NotFoundError):
             return False
@@ -128,10 +107,10 @@ class Runner:
     def _failure(self, job: Job, error: ProviderError, *, begun: bool) -> Failed | Interrupted | Waiting:
         now = self._clock.time()
         if error.code == "answer_gone":
-            if job.spec.on_restart == "retry" and job.attempt < self._max_attempts:
+            if job.spec.on_restart == "retry" and job.attempt < self._limits.max_attempts:
                 return Waiting(at=now, until=now, code=error.code, message=error.message)
             return Interrupted(at=now, code=error.code, message=error.message)
-        waiting = next_attempt(job, error, begun=begun, max_attempts=self._max_attempts, at=now)
+        waiting = next_attempt(job, error, begun=begun, max_attempts=self._limits.max_attempts, at=now)
         if waiting is not None:
             return waiting
         attempts = f" This was attempt {job.attempt}." if job.attempt > 1 else ""
@@ -142,10 +121,10 @@ class Runner:
             async for batch in stream:
                 events, end = _split_off_completed(batch)
                 await writer.put(*await images.extract(events))
-                if writer.written_bytes > self._max_answer_bytes:
+                if writer.written_bytes > self._limits.max_answer_bytes:
                     raise ProviderError(
-                        f"The answer is longer than this server accepts ({self._max_answer_bytes} bytes). The text so"
-                        " far is saved; request a shorter answer, or raise c.BgStreamApp.max_answer_bytes.",
+                        f"The answer is longer than this server accepts ({self._limits.max_answer_bytes} bytes). The"
+                        " text so far is saved; request a shorter answer, or raise c.BgStreamApp.max_answer_bytes.",
                         code="answer_too_long",
                     )
                 if end is not None:

@@ -1,9 +1,8 @@
 """Claims jobs while there is capacity and their time has come, runs them, and hands them over when the server stops."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -12,9 +11,9 @@ import msgspec
 from ..core.errors import BgStreamError, FencedError, NotFoundError
 from ..core.events import Interrupted, Waiting
 from ..core.job import Job
-from ..store.ports.store import Capacity, Store
-from .clock import Clock
-from .due_times import Delays
+from ..core.schemas.server_info import LimitsInfo
+from ..store.port_values import Capacity
+from .context import EngineContext, EnginePart
 from .runner import OpenResponse, Runner
 
 CLAIM_RETRY_SECONDS = 2.0  # after a claim that failed
@@ -29,29 +28,22 @@ RESUMED = "The Jupyter server was stopped; the provider continues the response, 
 log = logging.getLogger(__name__)
 
 
-class Scheduler:
+def capacity_of(limits: LimitsInfo) -> Capacity:
+    """Return the capacity for claims. At least one bulk job may run, so that every batch makes progress."""
+    return Capacity(
+        running=limits.max_running,
+        bulk=max(1, limits.max_running - limits.reserved_interactive),
+        owner=limits.max_running_per_owner or sys.maxsize,  # for all servers, so not max_running of this one
+    )
+
+
+class Scheduler(EnginePart):
     """Runs this server's jobs of one owner (None: of every owner), as many at a time as the capacity allows."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        runner: Runner,
-        clock: Clock,
-        server: str,
-        owner: str | None,
-        capacity: Capacity,
-        max_attempts: int,
-        delays: Delays,
-    ) -> None:
-        self._store = store
+    def __init__(self, context: EngineContext, runner: Runner) -> None:
+        super().__init__(context)
         self._runner = runner
-        self._clock = clock
-        self._server = server
-        self._owner = owner
-        self._capacity = capacity
-        self._max_attempts = max_attempts
-        self._delays = delays
+        self._capacity = capacity_of(context.limits)
         self._listeners: list[Callable[[Job], None]] = []
         self._running: dict[asyncio.Task[None], Job] = {}
         self._checks: set[asyncio.Task[None]] = set()
@@ -214,7 +206,7 @@ class Scheduler:
         try:
             # `job` is as it was claimed; a resume token may have been stored since.
             resumable = (await self._store.job(job.owner, job.id)).resume is not None
-            if resumable or (job.spec.on_restart == "retry" and job.attempt < self._max_attempts):
+            if resumable or (job.spec.on_restart == "retry" and job.attempt < self._limits.max_attempts):
                 message = RESUMED if resumable else RETRIED
                 event = Waiting(at=now, until=now, code="server_stopped", message=message)
                 await self._store.adopt(job, server=self._server, event=event)

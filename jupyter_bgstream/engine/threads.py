@@ -1,7 +1,5 @@
 """Threads: list, read, fork, rename and delete named conversations."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -9,11 +7,12 @@ from ..core.errors import ConflictError, NotFoundError
 from ..core.events import Cancelled
 from ..core.job import Job
 from ..core.messages import Message
+from ..core.schemas.threads import ThreadInfo
 from ..core.state import Status
-from ..core.threads import Conversation, Fork, Thread
-from ..store.ports.store import JobFilter, Store
+from ..core.threads import Conversation, Fork
+from ..store.port_values import JobFilter
 from ..store.threads import no_such_thread
-from .clock import Clock
+from .context import EngineContext, EnginePart
 from .conversation_history import history_before, history_until
 from .scheduler import Scheduler
 
@@ -28,19 +27,18 @@ class HistoryTurn(NamedTuple):
     status: Status  # of that job: completed, or not ended yet
 
 
-class Threads:
+class Threads(EnginePart):
     """The threads of all owners; a thread of another owner is a NotFoundError."""
 
-    def __init__(self, *, store: Store, scheduler: Scheduler, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, context: EngineContext, scheduler: Scheduler) -> None:
+        super().__init__(context)
         self._scheduler = scheduler
-        self._clock = clock
 
-    async def page(self, owner: str, *, limit: int, after: str | None) -> tuple[list[Thread], str | None]:
+    async def page(self, owner: str, *, limit: int, after: str | None) -> tuple[list[ThreadInfo], str | None]:
         """Return one page of threads, the one with the newest job or fork first, and the cursor of the next."""
         return await self._store.threads(owner, limit=limit, after=after)
 
-    async def get(self, owner: str, name: str) -> Thread:
+    async def get(self, owner: str, name: str) -> ThreadInfo:
         """Return a thread; raise NotFoundError."""
         return await self._store.thread(owner, name)
 
@@ -83,7 +81,7 @@ class Threads:
             raise no_such_thread(name)
         return fork.conversation, pending
 
-    async def fork(self, owner: str, name: str, new: str, *, after: str | None) -> Thread:
+    async def fork(self, owner: str, name: str, new: str, *, after: str | None) -> ThreadInfo:
         """Start a thread with the history of another, up to and including a job, or with all completed turns.
 
         Raises:
@@ -125,7 +123,7 @@ class Threads:
         )
         return await self._store.thread(owner, new)
 
-    async def rename(self, owner: str, name: str, new: str) -> Thread:
+    async def rename(self, owner: str, name: str, new: str) -> ThreadInfo:
         """Rename a thread; its jobs continue.
 
         Raises:

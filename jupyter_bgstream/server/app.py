@@ -1,7 +1,5 @@
 """The Jupyter server extension: settings and wiring only."""
 
-from __future__ import annotations
-
 import os
 import secrets
 from collections.abc import Callable, Coroutine
@@ -18,7 +16,8 @@ from .._version import __version__
 from ..core.codec import PROTOCOL_VERSION
 from ..core.errors import InvalidRequestError
 from ..core.runtime_file import Runtime, ServerKind
-from ..engine.engine import STOP_PATIENCE, Engine, Limits
+from ..core.schemas.server_info import LimitsInfo
+from ..engine.engine import STOP_PATIENCE, Engine
 from ..engine.retention import Retention
 from ..providers.registry import Registry
 from ..requirement_check import unmet_requirements
@@ -268,7 +267,7 @@ class BgStreamApp(ExtensionApp):
             owner=self._backend.owner,
             retention=self.retention,
             stop_patience=self.stop_patience,
-            limits=Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__}),
+            limits=LimitsInfo(**{name: getattr(self, name) for name in LimitsInfo.__struct_fields__}),
         )
 
     def _open_store(self, server: str) -> Store:

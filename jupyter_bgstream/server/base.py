@@ -1,7 +1,5 @@
 """Base request handlers: authentication, authorization, query parameters and error responses."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import wraps
@@ -26,7 +24,7 @@ from ..core.errors import (
 )
 from ..core.job import JobSource
 from ..core.request_checks import MAX_BODY
-from ..core.schemas import ErrorResponse
+from ..core.schemas.server_info import ErrorResponse
 from ..engine.engine import Engine
 from .engine_state import Backend
 from .identity import IdentityUnavailableError, KernelAuthorizer, KernelIdentity, person, person_name, viewer
@@ -115,6 +113,11 @@ class BaseHandler(JupyterHandler):
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-store")
         self.finish(encode(value))
+
+    def no_content(self) -> None:
+        """Finish without a body."""
+        self.set_status(204)
+        self.finish()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Finish with an error of Jupyter or tornado in the form of our own errors."""

@@ -1,11 +1,9 @@
 """REST handlers: batches."""
 
-from __future__ import annotations
-
 import msgspec
 
 from ..core.codec import decode_request
-from ..core.schemas import AnswerPage
+from ..core.schemas.batches import AnswerPage
 from ..core.schemas.convert import batch_info, batch_item_info
 from .base import MAX_PAGE, ApiHandler, SubmitHandler, endpoint
 from .request_bodies import BatchSubmission

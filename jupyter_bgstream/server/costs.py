@@ -1,11 +1,9 @@
 """REST handlers: costs and prices."""
 
-from __future__ import annotations
-
 from typing import get_args
 
 from ..core.costs import By
-from ..core.schemas import CostList
+from ..core.schemas.server_info import CostList
 from .base import ApiHandler, endpoint
 from .request_bodies import no_default_model
 

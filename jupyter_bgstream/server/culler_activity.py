@@ -1,7 +1,5 @@
 """Report unfinished jobs as activity of the server, so that a culler does not stop it."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The state that the application shares with its routes."""
 
-from __future__ import annotations
-
 import asyncio
 from contextlib import suppress
 

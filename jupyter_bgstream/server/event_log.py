@@ -1,7 +1,5 @@
 """REST handler: the log of a job, a read-only stream of the Durable Streams protocol in JSON mode. See PROTOCOL.md."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Coroutine
 from contextlib import aclosing
@@ -50,8 +48,7 @@ class EventLogHandler(ApiHandler):
         elif live == "sse" and resumed and job.ended and after >= job.seq:
             # A plain EventSource reconnects forever after a clean end; only 204 stops it.
             self._set_position(job.cursor, up_to_date=True, closed=True)
-            self.set_status(204)
-            self.finish()
+            self.no_content()
         elif live == "sse":
             await self._until_disconnected(self._server_sent_events(job, after))
         else:
@@ -122,8 +119,7 @@ class EventLogHandler(ApiHandler):
         tail = batch.cursor if batch else (await self.engine.jobs.get(job.owner, job.id)).cursor
         here = Cursor(log=tail.log, attempt=tail.attempt, seq=after)
         self._set_position(tail if batch else here, up_to_date=True, closed=batch is not None)
-        self.set_status(204)
-        self.finish()
+        self.no_content()
 
     async def _server_sent_events(self, job: Job, after: int) -> None:
         self._set_position(job.cursor, up_to_date=False, closed=False)

@@ -1,7 +1,5 @@
 """The extension in place of the real one if that cannot be imported: every route responds 503 with the reason."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

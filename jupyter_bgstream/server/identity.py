@@ -1,7 +1,5 @@
 """Identities: the tenant owns jobs, the viewer reads notices, and kernels have a token for this API alone."""
 
-from __future__ import annotations
-
 import hmac
 import logging
 import os

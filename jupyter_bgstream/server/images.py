@@ -1,14 +1,12 @@
 """REST handler: images of answers, which are untrusted files from Jupyter's own origin."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 from tornado.httputil import HTTPOutputError
 from tornado.iostream import StreamClosedError
 
 from ..core.errors import RequestError
-from ..store.ports.store import IMAGE_CHUNK, StoredImage
+from ..store.port_values import IMAGE_CHUNK, StoredImage
 from .base import ApiHandler, endpoint
 
 

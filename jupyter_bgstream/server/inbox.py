@@ -1,14 +1,12 @@
 """REST handlers: notices and mutes of the viewer."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ..core.codec import decode_request
 from ..core.errors import InvalidRequestError
 from ..core.notices import Mute
-from ..core.schemas import Inbox, MuteList
 from ..core.schemas.convert import notice_info
+from ..core.schemas.inbox import Inbox, MuteList
 from .base import ApiHandler, endpoint
 from .request_bodies import ReadRequest
 
@@ -92,8 +90,7 @@ class NoticeHandler(ApiHandler):
     async def delete(self, notice_id: str) -> None:
         """Dismiss a notice."""
         await self.engine.inbox.dismiss(self.owner, self.viewer, notice_id)
-        self.set_status(204)
-        self.finish()
+        self.no_content()
 
 
 ROUTES = [

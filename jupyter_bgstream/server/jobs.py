@@ -1,16 +1,15 @@
 """REST handlers: jobs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec
 
 from ..core.codec import decode_request
 from ..core.errors import InvalidRequestError
-from ..core.schemas import STATUSES, JobPage
 from ..core.schemas.convert import job_detail, job_info
-from ..store.ports.store import JobFilter
+from ..core.schemas.enums import STATUSES
+from ..core.schemas.jobs import JobPage
+from ..store.port_values import JobFilter
 from .base import MAX_PAGE, PAGE, ApiHandler, SubmitHandler, endpoint
 from .request_bodies import JobSubmission
 
@@ -65,8 +64,7 @@ class JobHandler(ApiHandler):
     async def delete(self, job_id: str) -> None:
         """Delete a job; cancel it first if it has not ended."""
         await self.engine.jobs.delete(self.owner, job_id)
-        self.set_status(204)
-        self.finish()
+        self.no_content()
 
 
 class CancelJobHandler(ApiHandler):

@@ -1,7 +1,5 @@
 """The OpenAPI 3.1 document of the API, generated from the wire schemas and the table of operations."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Iterable, Sequence
@@ -12,13 +10,15 @@ import msgspec
 from tornado.web import RequestHandler
 
 from .._version import __version__
-from ..core import schemas
 from ..core.events import Event, MediaType
+from ..core.schemas.messages import CacheControlInfo, MessageInfo, PartInfo, ThreadMessageInfo
+from ..core.schemas.server_info import ErrorResponse
 from .base import ApiHandler, endpoint, verbs
 from .openapi_operations import CONSTRAINTS, FILE, JSON, OPERATIONS, PART_FIELDS, SSE, Operation, Schema
 
 REF = "#/components/schemas/{name}"
 IDS = ("id", "image")  # names of the path parameters, in their order
+WITH_OPTIONAL_FIELDS = (*get_args(Event), MessageInfo, ThreadMessageInfo, PartInfo, CacheControlInfo)  # of responses
 COMMON_ERRORS = (400, 403, 404, 413, 503)  # possible responses of every verb
 
 
@@ -40,7 +40,7 @@ def openapi_document(routes: Iterable[tuple[str, type[RequestHandler]]], base_ur
         "paths": paths,
         "components": {
             "schemas": component_schemas(),
-            "responses": {str(status): _response(status, schemas.ErrorResponse) for status in COMMON_ERRORS},
+            "responses": {str(status): _response(status, ErrorResponse) for status in COMMON_ERRORS},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -56,30 +56,28 @@ def component_schemas() -> dict[str, Schema]:
     """Return the JSON schemas of all request and response bodies by their names."""
     bodies = [operation.body for operation in OPERATIONS.values() if operation.body is not None]
     types = [type_ for operation in OPERATIONS.values() for type_ in operation.responses.values()]
-    _, components = msgspec.json.schema_components(
-        [*bodies, *(type_ for type_ in types if type_ not in (None, FILE))], ref_template=REF
-    )
-    _complete(components)
+    types = [type_ for type_ in types if type_ not in (None, FILE)]
+    _, components = msgspec.json.schema_components([*bodies, *types], ref_template=REF)
+    _, sent = msgspec.json.schema_components(types)
+    _complete(components, sent.keys() - {type_.__name__ for type_ in WITH_OPTIONAL_FIELDS})
     for type_, constraint in CONSTRAINTS.items():
         components[type_.__name__] = {"allOf": [components[type_.__name__], constraint]}
     portable: dict[str, Schema] = _portable(components)
     return portable
 
 
-def _complete(components: dict[str, Schema]) -> None:
+def _complete(components: dict[str, Schema], complete: Iterable[str]) -> None:
     # Clients may miss fields that have defaults, but this server sends all of them.
-    for name in schemas.__all__:
-        type_ = getattr(schemas, name)
-        if name in components and (issubclass(type_, msgspec.Struct) or type_ is schemas.UsageInfo):
-            properties = components[name]["properties"]
-            components[name]["required"] = list(properties)
-            for field in properties.values():
-                field.pop("default", None)
+    for name in complete:
+        properties = components[name]["properties"]
+        components[name]["required"] = list(properties)
+        for field in properties.values():
+            field.pop("default", None)
     for event in get_args(Event):  # stored events are numbered
         components[event.__name__]["required"] += ["seq", "attempt"]
-    part = components[schemas.PartInfo.__name__]["properties"]
-    components[schemas.PartInfo.__name__] = {
-        "title": schemas.PartInfo.__name__,
+    part = components[PartInfo.__name__]["properties"]
+    components[PartInfo.__name__] = {
+        "title": PartInfo.__name__,
         "oneOf": [
             {
                 "type": "object",
@@ -112,11 +110,8 @@ def _operation(verb: str, path: str, handler: type[RequestHandler]) -> Schema:
         responses[str(status)] = _response(status, type_)
         if operation.links and status < 300:
             responses[str(status)]["links"] = {
-                _operation_id(*target.split(" ")): {
-                    "operationId": _operation_id(*target.split(" ")),
-                    "parameters": {"id": f"$response.body#/{field}"},
-                }
-                for target, field in operation.links.items()
+                name: {"operationId": name, "parameters": {"id": "$response.body#/id"}}
+                for name in _operations_below(operation.links)
             }
     if f"{verb} {path}" == "get jobs/{id}/events":
         responses["200"]["content"]["text/event-stream"] = {"schema": SSE}
@@ -129,6 +124,12 @@ def _operation(verb: str, path: str, handler: type[RequestHandler]) -> Schema:
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": _schema(operation.body)}}}
     return described
+
+
+def _operations_below(path: str) -> Iterable[str]:
+    for verb, target in (name.split(" ") for name in OPERATIONS):
+        if verb != "head" and (target == path or target.startswith(f"{path}/")) and "{image}" not in target:
+            yield _operation_id(verb, target)
 
 
 def _operation_id(verb: str, path: str) -> str:

@@ -1,14 +1,19 @@
 """The operations of the API: parameters, bodies and responses of each verb of each route, for OpenAPI."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from ..core import messages, schemas
+from ..core import messages
+from ..core.costs import Price
 from ..core.events import Event
+from ..core.schemas.batches import AnswerPage, BatchInfo
+from ..core.schemas.enums import STATUSES
+from ..core.schemas.inbox import Inbox, MuteList
+from ..core.schemas.jobs import JobDetail, JobInfo, JobPage
+from ..core.schemas.server_info import CostList, ErrorResponse, KernelInfo, ModelsInfo, ServerStatus
+from ..core.schemas.threads import ThreadInfo, ThreadMessages, ThreadPage
 from ..core.tool_call_checks import MAX_ID
 from . import costs, inbox, jobs, request_bodies, threads
 from .base import MAX_PAGE
@@ -33,20 +38,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query: Mapping[str, Schema] = {}
     headers: Mapping[str, Schema] = {}
     required: tuple[str, ...] = ()  # names of query parameters
-    links: Mapping[str, str] = {}  # operation to the field of the response that is its id
+    links: str = ""  # path of the operations that take the id in the response
 
 
-JOB_LINKS = {f"{verb} jobs/{{id}}{rest}": "id" for verb, rest in (("get", ""), ("delete", ""), ("post", "/cancel"))} | {
-    "post jobs/{id}/retry": "id",
-    "get jobs/{id}/events": "id",
-}
-BATCH_LINKS = {
-    "get batches/{id}": "id",
-    "get batches/{id}/answers": "id",
-    "post batches/{id}/cancel": "id",
-    "post batches/{id}/resume": "id",
-    "post batches/{id}/retry": "id",
-}
 OFFSET = {"type": "string", "pattern": r"^(-1|now|[0-9a-f]{8}_[0-9]{4}_[0-9]{12})$", "default": "-1"}
 LAST_EVENT_ID = {"type": "string", "pattern": OFFSET["pattern"].replace("(", "(|", 1)}
 SSE = {
@@ -71,71 +65,65 @@ PAGE: dict[str, Schema] = {
 OPERATIONS: dict[str, Operation] = {
     "get jobs": Operation(
         query={
-            "status": {"type": "string", "enum": list(schemas.STATUSES)},
+            "status": {"type": "string", "enum": list(STATUSES)},
             **dict.fromkeys(("thread", "notebook", "batch", "submitted_by", "tag"), TEXT),
             "ids": {"type": "array", "items": TEXT, "maxItems": jobs.MAX_IDS},
             **PAGE,
         },
-        responses={200: schemas.JobPage},
+        responses={200: JobPage},
     ),
     "post jobs": Operation(
         body=request_bodies.JobSubmission,
-        responses={201: schemas.JobInfo, 200: schemas.JobInfo, 409: schemas.ErrorResponse, 429: schemas.ErrorResponse},
-        links=JOB_LINKS,
+        responses={201: JobInfo, 200: JobInfo, 409: ErrorResponse, 429: ErrorResponse},
+        links="jobs/{id}",
     ),
-    "get jobs/{id}": Operation(responses={200: schemas.JobDetail}),
+    "get jobs/{id}": Operation(responses={200: JobDetail}),
     "delete jobs/{id}": Operation(responses={204: None}),
-    "post jobs/{id}/cancel": Operation(responses={200: schemas.JobInfo}),
-    "post jobs/{id}/retry": Operation(
-        responses={201: schemas.JobInfo, 200: schemas.JobInfo, 409: schemas.ErrorResponse, 429: schemas.ErrorResponse}
-    ),
+    "post jobs/{id}/cancel": Operation(responses={200: JobInfo}),
+    "post jobs/{id}/retry": Operation(responses={201: JobInfo, 200: JobInfo, 409: ErrorResponse, 429: ErrorResponse}),
     "get jobs/{id}/events": Operation(
         query={"offset": OFFSET, "live": {"type": "string", "enum": ["long-poll", "sse"]}},
         headers={"Last-Event-ID": LAST_EVENT_ID, "If-None-Match": TEXT},
-        responses={200: list[Event], 204: None, 304: None, 410: schemas.ErrorResponse},
+        responses={200: list[Event], 204: None, 304: None, 410: ErrorResponse},
     ),
     "head jobs/{id}/events": Operation(responses={200: None}),
     "get jobs/{id}/images/{image}": Operation(headers={"If-None-Match": TEXT}, responses={200: FILE, 304: None}),
     "post batches": Operation(
         body=request_bodies.BatchSubmission,
-        responses={200: schemas.BatchInfo, 409: schemas.ErrorResponse, 429: schemas.ErrorResponse},
-        links=BATCH_LINKS,
+        responses={200: BatchInfo, 409: ErrorResponse, 429: ErrorResponse},
+        links="batches/{id}",
     ),
-    "get batches/{id}": Operation(responses={200: schemas.BatchInfo}),
+    "get batches/{id}": Operation(responses={200: BatchInfo}),
     "get batches/{id}/answers": Operation(
         query={
             "cursor": {"type": "string", "pattern": "^[0-9]{1,15}_[0-9]{1,15}$"},
             "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": MAX_PAGE},
         },
-        responses={200: schemas.AnswerPage},
+        responses={200: AnswerPage},
     ),
-    "post batches/{id}/cancel": Operation(responses={200: schemas.BatchInfo}),
-    "post batches/{id}/resume": Operation(responses={200: schemas.BatchInfo}),
-    "post batches/{id}/retry": Operation(responses={200: schemas.BatchInfo, 429: schemas.ErrorResponse}),
-    "get kernels/{id}": Operation(responses={200: schemas.KernelInfo}),
-    "get threads": Operation(query=PAGE | {"thread": TEXT}, responses={200: schemas.ThreadPage}),
+    "post batches/{id}/cancel": Operation(responses={200: BatchInfo}),
+    "post batches/{id}/resume": Operation(responses={200: BatchInfo}),
+    "post batches/{id}/retry": Operation(responses={200: BatchInfo, 429: ErrorResponse}),
+    "get kernels/{id}": Operation(responses={200: KernelInfo}),
+    "get threads": Operation(query=PAGE | {"thread": TEXT}, responses={200: ThreadPage}),
     "delete threads": Operation(query=THREAD, required=("thread",), responses={204: None}),
-    "get threads/messages": Operation(query=THREAD, required=("thread",), responses={200: schemas.ThreadMessages}),
-    "post threads/fork": Operation(
-        body=request_bodies.ForkRequest, responses={201: schemas.ThreadInfo, 409: schemas.ErrorResponse}
-    ),
+    "get threads/messages": Operation(query=THREAD, required=("thread",), responses={200: ThreadMessages}),
+    "post threads/fork": Operation(body=request_bodies.ForkRequest, responses={201: ThreadInfo, 409: ErrorResponse}),
     "post threads/rename": Operation(
-        body=request_bodies.RenameRequest, responses={200: schemas.ThreadInfo, 409: schemas.ErrorResponse}
+        body=request_bodies.RenameRequest, responses={200: ThreadInfo, 409: ErrorResponse}
     ),
-    "get mutes": Operation(responses={200: schemas.MuteList}),
-    "put mutes": Operation(query=MUTED, responses={200: schemas.MuteList}),
-    "delete mutes": Operation(query=MUTED, responses={200: schemas.MuteList}),
-    "get notices": Operation(
-        query={"unread": {"type": "string", "enum": ["true", "false"]}}, responses={200: schemas.Inbox}
-    ),
-    "post notices/read": Operation(body=request_bodies.ReadRequest, responses={200: schemas.Inbox}),
+    "get mutes": Operation(responses={200: MuteList}),
+    "put mutes": Operation(query=MUTED, responses={200: MuteList}),
+    "delete mutes": Operation(query=MUTED, responses={200: MuteList}),
+    "get notices": Operation(query={"unread": {"type": "string", "enum": ["true", "false"]}}, responses={200: Inbox}),
+    "post notices/read": Operation(body=request_bodies.ReadRequest, responses={200: Inbox}),
     "delete notices/{id}": Operation(responses={204: None}),
     "get costs": Operation(
         query={
             "by": {"type": "string", "enum": list(costs.COST_KEYS), "default": "day"},
             **{key: {"type": "integer", "minimum": 0, "maximum": costs.MAX_TIME} for key in ("since", "until")},
         },
-        responses={200: schemas.CostList},
+        responses={200: CostList},
     ),
     "get prices": Operation(
         query={
@@ -145,12 +133,12 @@ OPERATIONS: dict[str, Operation] = {
                 for key in ("input_tokens", "output_tokens")
             },
         },
-        responses={200: schemas.Price},
+        responses={200: Price},
     ),
     "get models": Operation(
-        query={"refresh": {"type": "string", "enum": ["true", "false"]}}, responses={200: schemas.ModelsInfo}
+        query={"refresh": {"type": "string", "enum": ["true", "false"]}}, responses={200: ModelsInfo}
     ),
-    "get status": Operation(responses={200: schemas.ServerStatus}),
+    "get status": Operation(responses={200: ServerStatus}),
     "get openapi.json": Operation(responses={200: dict[str, Any]}),
     "get live": Operation(responses={101: None}),
 }

@@ -1,7 +1,5 @@
 """The bodies of requests."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import msgspec
@@ -22,6 +20,7 @@ from ..core.job import (
     Title,
 )
 from ..core.messages import Message
+from ..core.schemas.convert import copied
 
 MAX_JOBS = 500  # of a batch, in one request
 
@@ -65,19 +64,12 @@ class JobSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         model = self.model or default_model
         if model is None:
             raise no_default_model()
-        return JobSpec(
+        return copied(
+            JobSpec,
+            self,
             model=model,
             messages=self.messages or (Message(role="user", content=self.prompt or ""),),
-            params=self.params,
-            thread=self.thread,
-            title=self.title,
-            tags=self.tags,
-            batch=self.batch,
             priority=StoredPriority[self.priority],
-            source=self.source,
-            on_restart=self.on_restart,
-            retry_policy=self.retry_policy,
-            idle_timeout=self.idle_timeout,
         )
 
 
@@ -93,13 +85,8 @@ class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     def batch_spec(self) -> BatchSpec:
         """Return the announced batch."""
-        return BatchSpec(
-            id=self.id,
-            total=int(self.total),
-            title=self.title,
-            source=self.source,
-            concurrency=None if self.concurrency is None else int(self.concurrency),
-        )
+        concurrency = None if self.concurrency is None else int(self.concurrency)
+        return copied(BatchSpec, self, total=int(self.total), concurrency=concurrency)
 
     def job_specs(self, default_model: str | None) -> list[tuple[str, JobSpec]]:
         """Return the ids and jobs to submit.

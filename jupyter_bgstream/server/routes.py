@@ -1,7 +1,5 @@
 """All routes of this extension, below ``api/bgstream/``."""
 
-from __future__ import annotations
-
 from . import batches, costs, event_log, images, inbox, jobs, openapi, server_info, threads, websocket
 
 ROUTES = [

@@ -1,7 +1,5 @@
 """Write the runtime file, by which kernels find this server and open its API."""
 
-from __future__ import annotations
-
 import logging
 import os
 import secrets

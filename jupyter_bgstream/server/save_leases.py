@@ -1,7 +1,5 @@
 """Save leases: elect the one page that saves an ended answer into a document that several pages share."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

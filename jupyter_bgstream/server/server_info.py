@@ -1,14 +1,12 @@
 """REST handlers: models, status of the server and notebooks of kernels."""
 
-from __future__ import annotations
-
 import msgspec
 
 from .._version import __version__
 from ..core.codec import PROTOCOL_VERSION
 from ..core.errors import InvalidRequestError
 from ..core.job import JobSource
-from ..core.schemas import KernelInfo, LimitsInfo, ModelsInfo, ProviderInfo, ServerStatus
+from ..core.schemas.server_info import KernelInfo, ModelsInfo, ProviderInfo, ServerStatus
 from ..providers.port import Default
 from .base import ApiHandler, SubmitHandler, endpoint
 
@@ -59,7 +57,7 @@ class StatusHandler(DefaultModelHandler):
                 server=engine.server,
                 store=engine.store_kind,
                 counts=await engine.jobs.counts(self.owner),
-                limits=LimitsInfo(**msgspec.structs.asdict(engine.limits)),
+                limits=engine.limits,
                 default_model=default.model if default else None,
                 warnings=[*self.backend.problems, *self.backend.warnings, *engine.warnings],
             )

@@ -1,7 +1,5 @@
 """A Jupyter server with this extension alone: no pages, files, kernels or terminals, for programs on this machine."""
 
-from __future__ import annotations
-
 import logging
 import secrets
 import signal

@@ -1,13 +1,11 @@
 """REST handlers: threads."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 from ..core.codec import decode_request
 from ..core.errors import InvalidRequestError, NotFoundError
-from ..core.schemas import ThreadMessages, ThreadPage
-from ..core.schemas.convert import thread_info, thread_message_info
+from ..core.schemas.convert import thread_message_info
+from ..core.schemas.threads import ThreadMessages, ThreadPage
 from .base import ApiHandler, endpoint
 from .request_bodies import ForkRequest, RenameRequest
 
@@ -42,19 +40,18 @@ class ThreadsHandler(BaseThreadHandler):
         name = self.get_query_argument("thread", strip=False)
         if name is None:
             threads, following = await self.engine.threads.page(self.owner, limit=limit, after=cursor)
-            self.answer(ThreadPage(threads=list(map(thread_info, threads)), next=following))
+            self.answer(ThreadPage(threads=threads, next=following))
             return
         found = []
         with suppress(NotFoundError):
-            found.append(thread_info(await self.engine.threads.get(self.owner, name)))
+            found.append(await self.engine.threads.get(self.owner, name))
         self.answer(ThreadPage(threads=found))
 
     @endpoint
     async def delete(self) -> None:
         """Delete a thread with all its jobs; cancel those that have not ended."""
         await self.engine.threads.delete(self.owner, self.thread_name())
-        self.set_status(204)
-        self.finish()
+        self.no_content()
 
 
 class ThreadMessagesHandler(BaseThreadHandler):
@@ -77,7 +74,7 @@ class ForkThreadHandler(ApiHandler):
         """Start a thread with the messages of another one."""
         request = decode_request(self.request.body, ForkRequest)
         thread = await self.engine.threads.fork(self.owner, request.thread, request.name, after=request.after)
-        self.answer(thread_info(thread), 201)
+        self.answer(thread, 201)
 
 
 class RenameThreadHandler(ApiHandler):
@@ -87,7 +84,7 @@ class RenameThreadHandler(ApiHandler):
     async def post(self) -> None:
         """Rename a thread."""
         request = decode_request(self.request.body, RenameRequest)
-        self.answer(thread_info(await self.engine.threads.rename(self.owner, request.thread, request.name)))
+        self.answer(await self.engine.threads.rename(self.owner, request.thread, request.name))
 
 
 ROUTES = [

@@ -3,8 +3,6 @@
 Payload, signature and retries follow Standard Webhooks, https://www.standardwebhooks.com.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import binascii

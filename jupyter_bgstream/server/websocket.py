@@ -1,7 +1,5 @@
 """The WebSocket handler: one socket per page, for all its views. See PROTOCOL.md."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Coroutine
@@ -36,7 +34,7 @@ from ..core.schemas.frames import (
 )
 from ..core.state import runs
 from ..engine.hub import EventBatch
-from ..store.ports.store import Change
+from ..store.port_values import Change
 from .base import AUTH_RESOURCE, BaseHandler, error_response
 
 BEAT_SECONDS = 20
@@ -167,13 +165,13 @@ class LiveSocket(WebSocketMixin, WebSocketHandler, BaseHandler):
             return
         # A newer hint about the same subject replaces the older one, so that a page that does not read has no queue.
         if change.kind == "batch":
-            self._hints[("batch", change.job)] = BatchFrame(batch=change.job)
+            self._hints[("batch", change.subject)] = BatchFrame(batch=change.subject)
         if change.kind in ("notice", "batch"):  # the notice of a pause is deleted when its batch is resumed
             self._hints[("notice", "")] = NoticeFrame()
         elif change.kind == "deleted":
-            self._hints[("job", change.job)] = JobFrame(job=change.job, status="deleted")
+            self._hints[("job", change.subject)] = JobFrame(job=change.subject, status="deleted")
         elif change.status is not None:
-            self._hints[("job", change.job)] = JobFrame(job=change.job, status=change.status)
+            self._hints[("job", change.subject)] = JobFrame(job=change.subject, status=change.status)
         self._has_hints.set()
 
     async def _send_hints(self) -> None:

@@ -1,14 +1,12 @@
 """Capacity of a server: which ready jobs a claim may take."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from .ports.store import Capacity
+from .port_values import Capacity
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 import msgspec
 
-from .ports.store import Change
+from .port_values import Change
 
 UNREAD_BYTES = 4 * 1024 * 1024  # of events held for one subscriber that does not read
 UNREAD_CHANGES = 4096
@@ -95,8 +95,8 @@ def merged(changes: Iterable[Change]) -> list[Change]:
     """
     newest: dict[tuple[str, str, str], Change] = {}
     for change in changes:
-        log = (change.owner, change.job, "log")
-        key = log if change.kind in ("job", "events") else (change.owner, change.job, change.kind)
+        log = (change.owner, change.subject, "log")
+        key = log if change.kind in ("job", "events") else (change.owner, change.subject, change.kind)
         before = newest.pop(key, None)
         if change.kind == "deleted":
             newest.pop(log, None)

@@ -5,20 +5,14 @@ that sums per quarter can replace deleted jobs without changing any daily sum. O
 the model are kept: neither the names that a user gave it nor the submitter's name.
 """
 
-from __future__ import annotations
-
 import math
-from collections.abc import Iterable
 from datetime import datetime
-from typing import TypeVar
 
 import msgspec
 
-from ..core.costs import By, CostRow
 from ..core.job import Job
 
 QUARTER = 900  # seconds
-N = TypeVar("N", int, float)
 
 MOST = 500  # rows of a result: the newest days, or the highest costs
 
@@ -69,36 +63,6 @@ def quarters(since: float | None, until: float | None) -> tuple[int, int]:
     return first, end
 
 
-def summed(entries: Iterable[Entry], *, by: By, since: float | None, until: float | None) -> list[CostRow]:
-    """Return the sums of entries: the newest day first, else the highest cost first."""
-    first, end = quarters(since, until)
-    rows: dict[str | None, CostRow] = {}
-    for entry in entries:
-        if first <= entry.at < end:
-            key = day_of(entry.at) if by == "day" else getattr(entry, by)
-            row = rows.get(key) or CostRow(
-                key=key, jobs=0, input_tokens=None, output_tokens=None, usd=None, estimated=False
-            )
-            rows[key] = CostRow(
-                key=key,
-                jobs=row.jobs + entry.jobs,
-                input_tokens=_sum(row.input_tokens, entry.input_tokens),
-                output_tokens=_sum(row.output_tokens, entry.output_tokens),
-                usd=_sum(row.usd, entry.usd),
-                estimated=row.estimated or entry.estimated,
-            )
-    if by == "day":
-        return [rows[key] for key in sorted(rows, key=str, reverse=True)[:MOST]]
-    dearest = sorted(rows.values(), key=lambda row: (row.usd is None, -(row.usd or 0), row.key is None, row.key or ""))
-    return dearest[:MOST]
-
-
 def day_of(at: float) -> str:
     """Return the local day of a time, as YYYY-MM-DD."""
     return f"{datetime.fromtimestamp(at):%Y-%m-%d}"
-
-
-def _sum(one: N | None, other: N | None) -> N | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return one + other

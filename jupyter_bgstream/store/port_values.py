@@ -1,7 +1,5 @@
 """Values that the store takes and returns."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
@@ -15,7 +13,7 @@ from ..core.state import ENDS, Status
 NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 IMAGE_CHUNK = 256 * 1024  # bytes of an image file that are read or written at a time
 
-Span = tuple[int, int]  # of numbers of a batch's jobs in order of arrival: exclusive start, inclusive end
+JobRange = tuple[int, int]  # of ``jobs.n``: exclusive start, inclusive end
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -24,7 +22,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     # job: its state; events: only its log grew; batch: it was paused or resumed, and its notice created or deleted
     kind: Literal["job", "events", "notice", "deleted", "batch"]
     owner: str
-    job: str  # id of the job; for kind batch, that of the batch; "" for a notice without a job
+    subject: str  # id of the job; for kind batch, that of the batch; "" for a notice without a job
     status: Status | None = None  # of the job; for kinds job and events
     seq: int = 0  # tail of the log
     events: tuple[bytes, ...] = ()  # appended by this commit; empty if another server made it or the reader is behind

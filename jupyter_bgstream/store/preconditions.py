@@ -1,7 +1,5 @@
 """Checks that all backends share, and the errors that they raise."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -19,7 +17,7 @@ from ..core.errors import (
 from ..core.events import Event, Image
 from ..core.job import Job
 from ..core.state import ENDS, Status
-from .ports.store import Append
+from .port_values import Append
 
 
 def check_files(events: Sequence[Event], files: Mapping[str, bytes]) -> list[Image]:

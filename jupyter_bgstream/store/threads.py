@@ -1,10 +1,9 @@
 """Threads as lists show them, and errors about them; shared by all backends."""
 
-from __future__ import annotations
-
 from ..core.errors import ConflictError, NotFoundError
 from ..core.job import Job
-from ..core.threads import Fork, Thread
+from ..core.schemas.threads import ThreadInfo
+from ..core.threads import Fork
 
 
 def thread_of(
@@ -16,7 +15,7 @@ def thread_of(
     unfinished: Job | None,
     last: Job | None,
     fork: Fork | None,
-) -> Thread:
+) -> ThreadInfo:
     """Return a thread as lists show it, from its jobs and its fork.
 
     Args:
@@ -33,7 +32,7 @@ def thread_of(
     """
     origin = None if fork is None else fork.origin
     if last is not None and created_at is not None and updated_at is not None:
-        return Thread(
+        return ThreadInfo(
             name=name,
             jobs=jobs,
             status=(unfinished or last).status,
@@ -45,7 +44,7 @@ def thread_of(
         )
     if fork is None:
         raise no_such_thread(name)
-    return Thread(
+    return ThreadInfo(
         name=name,
         jobs=0,
         status="completed",

@@ -1,7 +1,5 @@
 """State changes that all backends share. Pure; a backend stores the outcome."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -14,30 +12,18 @@ from ..core.cursor import new_log
 from ..core.errors import BgStreamError, IllegalEventError
 from ..core.events import Attempt, AttemptReason, End, Event, Queued, Waiting
 from ..core.job import Job, advance
-from ..core.notices import CALL_AFTER, Mute, Notice, notice_of, notice_of_batch, notice_of_pause
+from ..core.notices import Mute, Notice, notice_of, notice_of_batch, notice_of_pause
 from ..core.notices import mutes as is_muted
-from ..core.state import Status
 from . import preconditions
-from .ports.store import Append, Change
+from .port_values import Append, Change
 
 # Codes of waits after the end of a server; any other wait follows a failed attempt.
 RECOVERING: frozenset[str] = frozenset({"server_died", "server_stopped", "no_provider"})
-UNANSWERED: tuple[Status, ...] = ("failed", "cancelled", "interrupted")  # statuses without a whole answer
 # Seconds; the longest delay of an attempt. A longer one means that a clock was set back, and the attempt is due.
 FARTHEST = 2 * 3600.0
 
 A = TypeVar("A")
 T = TypeVar("T")
-
-
-def is_call_due(call_at: float, created_at: float, *, at: float) -> bool:
-    """Return whether a notice is due for the webhook.
-
-    A notice is also due if a clock was set back: if it was never sent and is from the future, or was put off for longer
-    than any delay.
-    """
-    first = abs(call_at - CALL_AFTER - created_at) < 0.001
-    return call_at <= at or call_at > at + FARTHEST or (first and created_at > at)
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,7 +134,7 @@ def _step(job: Job, events: Sequence[Event]) -> Transition:
     change = Change(
         kind="events" if after.status == job.status else "job",
         owner=job.owner,
-        job=job.id,
+        subject=job.id,
         status=after.status,
         seq=after.seq,
         events=encoded,
@@ -164,17 +150,17 @@ def listed(job: Job) -> Job:
 
 def job_change(job: Job) -> Change:
     """Return the change of a job's state."""
-    return Change(kind="job", owner=job.owner, job=job.id, status=job.status, seq=job.seq)
+    return Change(kind="job", owner=job.owner, subject=job.id, status=job.status, seq=job.seq)
 
 
 def batch_change(batch: Batch) -> Change:
     """Return the change of a batch that was paused or resumed."""
-    return Change(kind="batch", owner=batch.owner, job=batch.id)
+    return Change(kind="batch", owner=batch.owner, subject=batch.id)
 
 
 def notice_change(notice: Notice) -> Change:
     """Return the change of an inbox."""
-    return Change(kind="notice", owner=notice.owner, job=notice.job or "")
+    return Change(kind="notice", owner=notice.owner, subject=notice.job or "")
 
 
 def as_seen_by(notice: Notice, *, read_at: float | None, mutes: Iterable[Mute]) -> Notice:

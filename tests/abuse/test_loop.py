@@ -17,7 +17,7 @@ from harness.jupyter import Jupyter
 from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.store.ports.store import Change
+from jupyter_bgstream.store.port_values import Change
 from jupyter_bgstream.testing.scripted_provider import ScriptedProvider, ThreadedProvider
 from jupyter_bgstream.testing.scripts import answer
 
@@ -95,7 +95,7 @@ def test_values_are_not_tracked_by_garbage_collector() -> None:
     message = Message(role="user", content="x")
     spec = JobSpec(model="a/b", messages=(message,), params={"a": [1]})
     job = Job(id="job-0001", owner="o", log="0", spec=spec, status="new", server="s", created_at=0.0)
-    change = Change(kind="events", owner="o", job=job.id, events=(b"x",))
+    change = Change(kind="events", owner="o", subject=job.id, events=(b"x",))
     assert not any(map(gc.is_tracked, (delta, message, spec, job, change)))
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from jupyter_bgstream.client.magics.show import details
 from jupyter_bgstream.core.codec import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
-from jupyter_bgstream.core.schemas import JobDetail
+from jupyter_bgstream.core.schemas.jobs import JobDetail
 
 LONG = 1_000_000  # characters
 

@@ -12,11 +12,11 @@ from cli.conftest import Home
 from cli.test_doctor import found
 from cli.test_fill import data_of, key, save
 from cli.test_serve import Serve
+from store.factories import HERE, ended
 
 from jupyter_bgstream.core.codec import BUNDLE_MIME, PROTOCOL_VERSION, encode
 from jupyter_bgstream.core.runtime_file import Runtime
 from jupyter_bgstream.store.sqlite import SQLiteStore
-from jupyter_bgstream.testing.factories import HERE, ended
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes are POSIX")
 by_root = pytest.mark.skipif(sys.platform != "win32" and os.geteuid() != 0, reason="only root may give files away")

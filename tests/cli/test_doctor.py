@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 from cli.conftest import Home, server
 from harness.jupyter import Jupyter
+from store.factories import HERE, ended, running
 
 import jupyter_bgstream
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.lease import Machine
 from jupyter_bgstream.store.sqlite.sql_files import migrations
 from jupyter_bgstream.testing import ScriptedProvider, answer
-from jupyter_bgstream.testing.store_contract import HERE, ended, running
 
 KEY = "sk-canary-4711"
 

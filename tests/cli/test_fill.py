@@ -19,6 +19,7 @@ from client.test_bundle import answered, files
 from client.test_embedding import PNG
 from harness.jupyter import Jupyter, jupyter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from store.factories import HERE, append, running, text_deltas
 
 from jupyter_bgstream.cli.fill.notebook_file import read_notebook, replace_notebook
 from jupyter_bgstream.cli.fill.outputs import BatchOutput, Known, has_ended, job_outputs, refreshed, write
@@ -30,7 +31,6 @@ from jupyter_bgstream.core.state import Answer, ErrorInfo
 from jupyter_bgstream.outputs.mimebundle import OutputSnapshot
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing import ScriptedProvider, ThreadedProvider, answer
-from jupyter_bgstream.testing.factories import HERE, append, running, text_deltas
 
 OWNER = "local"
 GOLDEN = Path(__file__).parents[1] / "golden"

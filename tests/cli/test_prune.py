@@ -6,12 +6,11 @@ import time
 
 import pytest
 from cli.conftest import Home
+from store.factories import HERE, OWNER, append, ended, ids_of, running, take, text_deltas
 
 from jupyter_bgstream.core.events import Cancelled, Completed
-from jupyter_bgstream.store.ports.store import Change
+from jupyter_bgstream.store.port_values import Change
 from jupyter_bgstream.store.sqlite import SQLiteStore
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import HERE, OWNER, ended, ids_of, running, take, text_deltas
 
 DAY = 86_400
 
@@ -54,7 +53,7 @@ async def test_prune_deletes_old_read_answers_and_reports_them(home: Home, besid
     assert "Deleted 1 answer: " in said
     assert "MB in use before" in said
     if beside:
-        await take(changes, until=Change(kind="deleted", owner=OWNER, job="job-read-100"))
+        await take(changes, until=Change(kind="deleted", owner=OWNER, subject="job-read-100"))
     else:
         store = SQLiteStore(home.database, server=HERE)
         await store.open()

@@ -14,7 +14,7 @@ from jupyter_bgstream.client import job as find
 from jupyter_bgstream.client.costs import Costs, usd
 from jupyter_bgstream.client.job_table import table
 from jupyter_bgstream.core.costs import Cost, CostRow
-from jupyter_bgstream.core.schemas import JobInfo
+from jupyter_bgstream.core.schemas.jobs import JobInfo
 from jupyter_bgstream.testing import ThreadedProvider
 from jupyter_bgstream.testing.scripts import DONE, Script, Send, chunk
 

@@ -13,7 +13,7 @@ from jupyter_bgstream.client import AnswerRestartedError, BgStreamError
 from jupyter_bgstream.client.follower import BEGINNING, Deltas, Follower
 from jupyter_bgstream.core.errors import CursorGoneError
 from jupyter_bgstream.core.events import Attempt, Completed, Delta, Event, Queued
-from jupyter_bgstream.core.schemas import LogPage
+from jupyter_bgstream.core.schemas.jobs import LogPage
 from jupyter_bgstream.core.state import fold
 
 

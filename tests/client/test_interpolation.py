@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jupyter_bgstream.client.job_handle import Job
 from jupyter_bgstream.client.magics.errors import MagicError
 from jupyter_bgstream.client.magics.interpolation import fill, places, value_of
-from jupyter_bgstream.core.schemas import JobInfo
+from jupyter_bgstream.core.schemas.jobs import JobInfo
 
 NAMES: dict[str, Any] = {
     "name": "Bob",

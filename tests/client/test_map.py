@@ -23,7 +23,7 @@ from jupyter_bgstream.client.batch.content_ids import content_id
 from jupyter_bgstream.client.batch.upload import JOBS, Upload, bodies
 from jupyter_bgstream.core.codec import BATCH_MIME
 from jupyter_bgstream.core.costs import Price
-from jupyter_bgstream.core.schemas import BatchInfo
+from jupyter_bgstream.core.schemas.batches import BatchInfo
 from jupyter_bgstream.testing import ThreadedProvider, answer, in_turn, refusal
 
 LABEL = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jupyter_bgstream.client import Models
-from jupyter_bgstream.core.schemas import ModelsInfo, ProviderInfo
+from jupyter_bgstream.core.schemas.server_info import ModelsInfo, ProviderInfo
 from jupyter_bgstream.core.state import ErrorInfo
 
 GONE = ErrorInfo(code="unreachable", message="It cannot be reached. " + "Details: <b>. " * 20)

@@ -12,7 +12,7 @@ from jupyter_bgstream.client.background_loop import Background
 from jupyter_bgstream.client.job_table import table
 from jupyter_bgstream.core.codec import BUNDLE_MIME
 from jupyter_bgstream.core.events import Attempt, Queued, Waiting
-from jupyter_bgstream.core.schemas import JobInfo, LogPage
+from jupyter_bgstream.core.schemas.jobs import JobInfo, LogPage
 from jupyter_bgstream.core.state import ErrorInfo
 from jupyter_bgstream.testing import Cut, ThreadedProvider, answer
 from jupyter_bgstream.testing.http_connection import Request

@@ -18,7 +18,7 @@ from jupyter_bgstream.client.costs import Costs
 from jupyter_bgstream.client.job_table import table
 from jupyter_bgstream.client.magics.show import details
 from jupyter_bgstream.core.costs import CostRow
-from jupyter_bgstream.core.schemas import JobDetail, JobInfo
+from jupyter_bgstream.core.schemas.jobs import JobDetail, JobInfo
 from jupyter_bgstream.testing import ThreadedProvider
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/people.json").read_text())["cases"]

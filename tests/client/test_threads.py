@@ -22,7 +22,7 @@ from jupyter_bgstream.client import (
     threads,
 )
 from jupyter_bgstream.client.default_connection import default_background
-from jupyter_bgstream.core.schemas import ThreadInfo
+from jupyter_bgstream.core.schemas.threads import ThreadInfo
 from jupyter_bgstream.testing import Hold, Script, ThreadedProvider, answer
 
 FORM = ThreadInfo(

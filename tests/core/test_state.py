@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from core.answers import state_of
 from core.logs import EVENTS, logs
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +20,6 @@ from jupyter_bgstream.core.errors import IllegalEventError
 from jupyter_bgstream.core.events import Attempt, Completed, Delta, Event, Queued, Usage
 from jupyter_bgstream.core.job import Job, JobSpec, advance
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.core.schemas.convert import answer_info
 from jupyter_bgstream.core.state import ENDS, TRANSITIONS, Answer, Status, apply, fold, runs
 
 ROOT = Path(__file__).parents[2]
@@ -30,15 +30,11 @@ def events_of(case: dict[str, Any]) -> list[Event]:
     return [decode_event(json.dumps(event).encode()) for event in case["events"]]
 
 
-def plain(value: object) -> Any:
-    return json.loads(encode(value))
-
-
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["name"])
 def test_golden_cases_fold_to_their_state_at_every_split(case: dict[str, Any]) -> None:
     events = events_of(case)
     for split in range(len(events) + 1):
-        assert plain(answer_info(fold(events[split:], fold(events[:split])))) == case["state"]
+        assert state_of(fold(events[split:], fold(events[:split]))) == case["state"]
 
 
 @pytest.mark.parametrize("case", GOLDEN["refused"], ids=lambda case: case["name"])

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from core.answers import state_of
 from crash.provider import Asked
 from crash.viewers import Numbered, Sightings
 
-from jupyter_bgstream.core.codec import decode_event, decode_events, encode
+from jupyter_bgstream.core.codec import decode_event, decode_events
 from jupyter_bgstream.core.events import Attempt, Cancelled, Delta, End, Event, Interrupted, Waiting
-from jupyter_bgstream.core.schemas.convert import answer_info
 from jupyter_bgstream.core.state import fold
 
 LATE = 0.5  # seconds; a request that was on its way when the job was cancelled
@@ -263,7 +263,7 @@ def answers_are_folds(facts: Facts) -> None:
         if seq > len(log) and facts.read_at < float("inf"):
             continue
         assert seq <= len(log), f"{form['id']}: an answer was at event {seq}, the log has {len(log)}"
-        folded = msgspec.json.decode(encode(answer_info(fold(decode_events(log[:seq])))))
+        folded = state_of(fold(decode_events(log[:seq])))
         for name in folded.keys() & form.keys():
             assert form[name] == folded[name], f"{form['id']}: {name} is {form[name]!r}, the log says {folded[name]!r}"
     for job, form in facts.forms.items():

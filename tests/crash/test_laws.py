@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from core.answers import state_of
 from crash.laws import Facts, Life, Wish, check
 from crash.provider import Asked
 from crash.viewers import Sightings
 
 from jupyter_bgstream.core.codec import decode_events, encode, stamped
 from jupyter_bgstream.core.events import Attempt, Completed, Delta, Event, Failed, Interrupted, Queued, Waiting
-from jupyter_bgstream.core.schemas.convert import answer_info
 from jupyter_bgstream.core.state import fold
 
 JOB = "job-0001"
@@ -40,7 +40,7 @@ def facts_of(events: list[tuple[int, Event]]) -> Facts:
     sightings = Sightings(lambda what: None)
     sightings.events[JOB] = dict(enumerate(log, 1))
     form = {"id": JOB, "cursor": f"00000000_0002_{len(log):012d}"}
-    form |= msgspec.json.decode(encode(answer_info(fold(decode_events(log)))))
+    form |= state_of(fold(decode_events(log)))
     return Facts(
         max_attempts=2,
         wishes={JOB: Wish(job=JOB, server="a", on_restart="retry", retry_policy="never", provider="demo")},

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 from harness.jupyter import Jupyter
+from providers.scripted_responses import Answered, ScriptedResponses, response
 
-from jupyter_bgstream.testing import ScriptedProvider, ScriptedResponses, response
-from jupyter_bgstream.testing.scripted_responses import Answered
+from jupyter_bgstream.testing import ScriptedProvider
 
 WORDS = [f"{number} naïve 日本語 🦉 " for number in range(40)]
 TEXT = "".join(WORDS)

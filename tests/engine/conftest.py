@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.core.events import Completed, Delta
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
+from jupyter_bgstream.core.schemas.server_info import LimitsInfo
 from jupyter_bgstream.core.state import ErrorInfo
-from jupyter_bgstream.engine.engine import Engine, Limits
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.providers.port import Default, ProviderEvent, ProviderStatus, Resume
-from jupyter_bgstream.testing.memory_store import MemoryStore
 
 OWNER = "local"
-LIMITS = Limits(max_running=2, reserved_interactive=0, max_queued=6, stop_grace=0.0)
+LIMITS = LimitsInfo(max_running=2, reserved_interactive=0, max_queued=6, stop_grace=0.0)
 
 
 class Call:

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Sequence
 
 from engine.conftest import LIMITS, OWNER, Puppet, spec
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.errors import BgStreamError
 from jupyter_bgstream.engine.engine import Engine
-from jupyter_bgstream.store.ports.store import Append
-from jupyter_bgstream.testing.memory_store import MemoryStore
+from jupyter_bgstream.store.port_values import Append
 
 
 class Slow(MemoryStore):

@@ -11,25 +11,25 @@ import pytest
 from engine.conftest import OWNER, Puppet, ended, reached, spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from store import factories
+from store.factories import ROOM, append, new_job
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import BgStreamError, ProviderError
 from jupyter_bgstream.core.events import Cancelled, Completed, Waiting
 from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.schemas.server_info import LimitsInfo
 from jupyter_bgstream.engine.clock import SystemClock
 from jupyter_bgstream.engine.due_times import TOLERANCE
-from jupyter_bgstream.engine.engine import Engine, Limits
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.retention import Deleted, Retention, RetentionWorker
 from jupyter_bgstream.engine.scheduler import MAX_SLEEP
-from jupyter_bgstream.store.ports.store import Append
-from jupyter_bgstream.testing import factories
+from jupyter_bgstream.store.port_values import Append
 from jupyter_bgstream.testing.clock import START, FakeClock
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.store_contract import ROOM, new_job
 
 HOUR, DAY = 3600.0, 86_400.0
-LIMITS = Limits(max_attempts=1000, stop_grace=0.0)
+LIMITS = LimitsInfo(max_attempts=1000, stop_grace=0.0)
 STEP = 10.0  # seconds
 DELAY = 100.0  # seconds that the provider asks for; up to a tenth comes on top
 LATEST = DELAY + 10.0

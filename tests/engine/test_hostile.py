@@ -9,16 +9,17 @@ from contextlib import aclosing
 import msgspec
 import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import BgStreamError, NotFoundError, ProviderError, UnavailableError
 from jupyter_bgstream.core.events import Citation, Delta, ToolCall, Usage
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.engine.engine import Engine, Limits
+from jupyter_bgstream.core.schemas.server_info import LimitsInfo
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.providers.port import ProviderEvent
-from jupyter_bgstream.store.ports.store import Append, Change, JobFilter
+from jupyter_bgstream.store.port_values import Append, Change, JobFilter
 from jupyter_bgstream.testing.clock import FakeClock
-from jupyter_bgstream.testing.memory_store import MemoryStore
 
 
 async def tick(times: int = 20) -> None:
@@ -27,7 +28,7 @@ async def tick(times: int = 20) -> None:
 
 
 async def test_close_ends_running_log_and_follower_of_queued_job_gets_unavailable(puppet: Puppet) -> None:
-    engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here", limits=Limits(max_running=1))
+    engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here", limits=LimitsInfo(max_running=1))
     await engine.open()
     running, _ = await engine.jobs.submit(OWNER, spec())
     await puppet.call()
@@ -257,7 +258,7 @@ PIECES: dict[str, Callable[[int], ProviderEvent]] = {
 
 @pytest.mark.parametrize("of_what", PIECES)
 async def test_answer_of_many_small_events_fails_as_too_long(puppet: Puppet, of_what: str) -> None:
-    limits = Limits(max_answer_bytes=10_000)
+    limits = LimitsInfo(max_answer_bytes=10_000)
     engine = Engine(store=MemoryStore(server="here"), providers=puppet, server="here", limits=limits)
     await engine.open()
     job, _ = await engine.jobs.submit(OWNER, spec())

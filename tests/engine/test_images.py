@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from engine.conftest import LIMITS, OWNER, Puppet, ended, shown, spec
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.errors import BgStreamError, NotFoundError, UnavailableError
 from jupyter_bgstream.core.events import Delta, Image, ToolCall
@@ -20,8 +21,7 @@ from jupyter_bgstream.engine import image_collector as image_decoding
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.image_collector import ImageCollector, decode_base64
 from jupyter_bgstream.providers.port import ImageData, ProviderEvent, Resume
-from jupyter_bgstream.store.ports.store import Append
-from jupyter_bgstream.testing.memory_store import MemoryStore
+from jupyter_bgstream.store.port_values import Append
 
 FILES = {
     "image/png": b"\x89PNG\r\n\x1a\n",

@@ -6,6 +6,7 @@ from base64 import b64encode
 
 import pytest
 from engine.conftest import OWNER, Call, Puppet, ended, spec
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.messages import ImagePart, TextPart
@@ -14,8 +15,7 @@ from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.providers.http_provider import HTTPProvider
 from jupyter_bgstream.providers.port import ImageData
 from jupyter_bgstream.providers.provider_settings import ProviderSettings
-from jupyter_bgstream.store.ports.store import IMAGE_CHUNK
-from jupyter_bgstream.testing.memory_store import MemoryStore
+from jupyter_bgstream.store.port_values import IMAGE_CHUNK
 
 CAT = b"\x89PNG\r\n\x1a\n" + b"cat" * IMAGE_CHUNK
 DOG = b"GIF89a dog"

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
+from store.factories import ROOM
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.errors import BgStreamError, UnavailableError
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.event_writer import UNWRITTEN_BYTES
-from jupyter_bgstream.store.ports.store import Append
+from jupyter_bgstream.store.port_values import Append
 from jupyter_bgstream.testing.clock import FakeClock
-from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.store_contract import ROOM
 
 
 @pytest.mark.parametrize("seed", range(60))

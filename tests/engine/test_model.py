@@ -15,6 +15,9 @@ from engine.conftest import OWNER, Call, Puppet, spec
 from engine.model import MAX_ATTEMPTS, MAX_BULK, MAX_QUEUED, MAX_RUNNING, VIEWERS, Model, ModelJob, ModelServer
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from store.model import MemoryStore
+from store.model.inbox import Inbox
+from store.model.state import State
 
 from jupyter_bgstream.core.batches import BatchSpec
 from jupyter_bgstream.core.codec import decode_event, decode_events
@@ -23,18 +26,16 @@ from jupyter_bgstream.core.events import End, Usage, Waiting
 from jupyter_bgstream.core.job import Job, JobSource, JobSpec, StoredPriority
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
+from jupyter_bgstream.core.schemas.server_info import LimitsInfo
 from jupyter_bgstream.core.state import fold
-from jupyter_bgstream.engine.engine import Engine, Limits
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.recovery import Recovery
 from jupyter_bgstream.store.changefeed import Changefeed
-from jupyter_bgstream.store.ports.store import Change, JobFilter
+from jupyter_bgstream.store.port_values import Change, JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
-from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.memory_store.inbox import Inbox
-from jupyter_bgstream.testing.memory_store.state import State
 
-LIMITS = Limits(
+LIMITS = LimitsInfo(
     max_running=MAX_RUNNING,
     reserved_interactive=MAX_RUNNING - MAX_BULK,
     max_queued=MAX_QUEUED,

@@ -10,16 +10,16 @@ import msgspec
 import pytest
 from engine.conftest import LIMITS, Puppet, spec
 from engine.test_model import Gate, Shared, SharedMemory
+from store.factories import HERE, append, ended, ids_of, running, text_deltas
 
 from jupyter_bgstream.core.events import Cancelled, Completed
 from jupyter_bgstream.core.job import Job
-from jupyter_bgstream.engine.engine import Engine, Limits
+from jupyter_bgstream.core.schemas.server_info import LimitsInfo
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.retention import DAY, NOTICE_DAYS, Retention, RetentionWorker
 from jupyter_bgstream.store.ports.store import Store
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import HERE, ended, ids_of, running, text_deltas
 
 ADA, BOB = "ada", "bob"
 
@@ -36,7 +36,7 @@ def new_store(request, tmp_path) -> Callable[[str], Any]:
 class Server:
     """One owner's server, which may be killed."""
 
-    def __init__(self, name: str, owner: str | None, store: Any, limits: Limits) -> None:
+    def __init__(self, name: str, owner: str | None, store: Any, limits: LimitsInfo) -> None:
         self.gate = Gate(store)
         self.clock = FakeClock()
         self.puppet = Puppet()
@@ -66,7 +66,7 @@ async def start(new_store: Callable[[str], Any]) -> AsyncIterator[Callable[..., 
     """Start servers by name and owner; those that live are stopped in the end."""
     servers: list[Server] = []
 
-    async def start(name: str, owner: str | None, limits: Limits = LIMITS) -> Server:
+    async def start(name: str, owner: str | None, limits: LimitsInfo = LIMITS) -> Server:
         server = Server(name, owner, new_store(name), limits)
         await server.engine.open()
         servers.append(server)

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 from engine.conftest import LIMITS, OWNER, Puppet, ended, reached, shown, spec
+from store.factories import ROOM, append, new_job, text_deltas
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.events import Waiting
@@ -17,9 +19,6 @@ from jupyter_bgstream.engine import recovery
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.store_contract import ROOM, new_job, text_deltas
 
 
 @pytest.fixture

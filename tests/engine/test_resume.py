@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from engine.conftest import LIMITS, OWNER, Call, Puppet, ended, reached, shown, spec
+from store.factories import ROOM, append, new_job, text_deltas
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.batches import BatchSpec
 from jupyter_bgstream.core.errors import BgStreamError, ProviderError
@@ -17,12 +19,9 @@ from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.state import ErrorInfo
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.providers.port import Resume
-from jupyter_bgstream.store.ports.store import Append
+from jupyter_bgstream.store.port_values import Append
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import FakeClock
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.store_contract import ROOM, new_job, text_deltas
 
 DIED = Waiting(at=1.0, until=1.0, code="server_died", message="It died.")
 GONE = ProviderError("It has forgotten the answer.", code="answer_gone")

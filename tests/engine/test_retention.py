@@ -7,17 +7,17 @@ import logging
 from collections.abc import AsyncIterator
 
 import pytest
+from store.factories import HERE, OWNER, append, ended, ids_of, running, submit, text_deltas
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.events import Cancelled, Completed, Event
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.retention import DAY, HOUR, STARTS_AFTER, TIDY_EVERY, Deleted, Retention, RetentionWorker
-from jupyter_bgstream.store.ports.store import Change, Store
+from jupyter_bgstream.store.port_values import Change
+from jupyter_bgstream.store.ports.store import Store
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.store_contract import HERE, OWNER, ended, ids_of, running, submit, text_deltas
 
 
 class Hurried(FakeClock):
@@ -76,7 +76,7 @@ async def test_only_read_or_cancelled_answers_are_deleted_by_age(store: Store, c
         while len(told) < 3:
             told += await anext(changes)
     gone = {"job-read-long-ago", "job-dismissed", "job-cancelled"}
-    assert {(change.kind, change.job) for change in told} == {("deleted", job_id) for job_id in gone}
+    assert {(change.kind, change.subject) for change in told} == {("deleted", job_id) for job_id in gone}
 
 
 async def test_zero_days_keep_answers_without_limit(store: Store, clock: Hurried) -> None:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 from engine.conftest import LIMITS, OWNER, Puppet, ended, reached, spec
+from store.factories import new_job
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import ProviderError
@@ -15,8 +17,6 @@ from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.retry_rule import MAX_DELAY, MAX_JITTER, MAX_RETRY_AFTER, next_attempt
 from jupyter_bgstream.testing.clock import START, FakeClock
-from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.store_contract import new_job
 
 BUSY = ProviderError("Busy.", code="rate_limited", transient=True)
 BROKE = ProviderError("It broke off.", code="truncated")

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
+from store.factories import ROOM
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.errors import (
     ConflictError,
@@ -15,9 +17,7 @@ from jupyter_bgstream.core.errors import (
     QueueFullError,
 )
 from jupyter_bgstream.engine.engine import Engine
-from jupyter_bgstream.store.ports.store import Change
-from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.store_contract import ROOM
+from jupyter_bgstream.store.port_values import Change
 
 
 async def test_job_completes_and_leaves_notice(engine: Engine, puppet: Puppet) -> None:
@@ -174,7 +174,7 @@ async def test_late_deletion_message_does_not_stop_new_job_of_same_id(
     job, _ = await engine.jobs.submit(OWNER, spec(), "once-more")
     call = await puppet.call()
     # As it comes when the deletion, the submit and the claim were one commit.
-    store._feed.publish([Change(kind="deleted", owner=OWNER, job="once-more")])
+    store._feed.publish([Change(kind="deleted", owner=OWNER, subject="once-more")])
     await shown_nothing_new(engine)
     call.say("Still here.").finish()
     assert (await ended(engine, job.id)).status == "completed"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from engine.conftest import LIMITS, OWNER, Puppet, spec
+from store.model import MemoryStore
 
 from jupyter_bgstream.engine.engine import Engine
-from jupyter_bgstream.testing.memory_store import MemoryStore
 
 
 class Lost(MemoryStore):

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from engine.conftest import OWNER, Call, Puppet, ended, shown, spec
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.errors import ConflictError, NotFoundError, ProviderError
 from jupyter_bgstream.core.job import Job
@@ -13,7 +14,6 @@ from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.engine.retention import DAY, Retention, RetentionWorker
 from jupyter_bgstream.testing.clock import FakeClock
-from jupyter_bgstream.testing.memory_store import MemoryStore
 
 
 async def turn(engine: Engine, puppet: Puppet, prompt: str, answer: str, thread: str = "t") -> Job:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 from providers.conftest import Connect
+from providers.faults import FIRST, GIGANTIC_BYTES, RETRY_AFTER, TEXT, USAGE, faults
 from providers.speaking import ERRORS as BUILDER
 from providers.speaking import job, of, read, text
 
@@ -16,8 +17,7 @@ from jupyter_bgstream.core.events import Completed, Usage
 from jupyter_bgstream.providers import response_reader
 from jupyter_bgstream.providers.errors import ErrorBuilder
 from jupyter_bgstream.providers.formats.framing import MAX_EVENT_BYTES
-from jupyter_bgstream.testing import Hold, ScriptedProvider, answer, faults, in_turn
-from jupyter_bgstream.testing.faults import FIRST, GIGANTIC_BYTES, RETRY_AFTER, TEXT, USAGE
+from jupyter_bgstream.testing import Hold, ScriptedProvider, answer, in_turn
 
 IDLE = {"idle_timeout": 0.3}
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from providers.scripted_responses import ScriptedResponses, response
 from providers.speaking import ERRORS, PATIENCE, free_port, job, of, text
 
 from jupyter_bgstream.core.errors import InvalidRequestError, ProviderError
@@ -24,10 +25,8 @@ from jupyter_bgstream.testing import (
     Reset,
     Script,
     ScriptedProvider,
-    ScriptedResponses,
     event,
     refusal,
-    response,
 )
 
 TEXT = "One two three four five."

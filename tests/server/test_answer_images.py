@@ -9,7 +9,7 @@ import pytest
 from harness.jupyter import Jupyter, jupyter
 from server.conftest import config_for, submit, wait
 
-from jupyter_bgstream.store.ports.store import IMAGE_CHUNK
+from jupyter_bgstream.store.port_values import IMAGE_CHUNK
 from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
 from jupyter_bgstream.testing.scripts import answer
 

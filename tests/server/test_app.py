@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from engine.conftest import Puppet
+from store.factories import HERE, OWNER, THERE, append, claim, submit
+from store.model import MemoryStore
 from traitlets import TraitError
 
 from jupyter_bgstream.core.events import Waiting
@@ -16,8 +18,6 @@ from jupyter_bgstream.server.app import BgStreamApp
 from jupyter_bgstream.server.base import MAX_PAGE
 from jupyter_bgstream.server.culler_activity import has_work
 from jupyter_bgstream.store.sqlite import TemporaryStore
-from jupyter_bgstream.testing.factories import HERE, OWNER, THERE, append, claim, submit
-from jupyter_bgstream.testing.memory_store import MemoryStore
 
 DEFAULTS: dict[str, Any] = {"full": False, "journal": None, "host": None}
 

@@ -111,8 +111,9 @@ def test_every_error_code_of_protocol_is_in_code_and_troubleshooting() -> None:
 
 
 def test_every_test_named_in_failure_modes_exists() -> None:
-    sources = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "jupyter_bgstream/testing").glob("*.py")]
-    defined = {name for path in sources for name in re.findall(r"def (test_\w+)", path.read_text())}
+    defined = {
+        name for path in (ROOT / "tests").rglob("*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
     named = re.findall(r"`(test_\w+)`", (ROOT / "docs/explanation/failure-modes.md").read_text())
     assert len(named) > 50
     assert set(named) <= defined

@@ -8,14 +8,15 @@ from collections.abc import Callable
 
 import pytest
 from engine.conftest import Puppet
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.errors import InvalidRequestError, UnavailableError
-from jupyter_bgstream.engine.engine import Engine, Limits
+from jupyter_bgstream.core.schemas.server_info import LimitsInfo
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.server import engine_state as server_backend
 from jupyter_bgstream.server.engine_state import Backend
 from jupyter_bgstream.server.lifecycle import FIRST_RETRY, LONGEST_RETRY, BackgroundTasks, Lifecycle
 from jupyter_bgstream.testing.clock import FakeClock
-from jupyter_bgstream.testing.memory_store import MemoryStore
 
 
 class Store(MemoryStore):
@@ -61,7 +62,7 @@ class World:
 
     def _make_engine(self) -> Engine:
         store = Store(self.errors, self.events)
-        return Engine(store=store, providers=Puppet(), server="here", limits=Limits(stop_grace=0.0))
+        return Engine(store=store, providers=Puppet(), server="here", limits=LimitsInfo(stop_grace=0.0))
 
 
 async def turns() -> None:

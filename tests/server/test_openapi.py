@@ -17,15 +17,15 @@ from server.conftest import config_for
 from server.schema_golden import GOLDEN, golden
 from server.test_matrix import EXPECTED, registered
 
-from jupyter_bgstream.core import schemas
 from jupyter_bgstream.core.batches import Batch, BatchItem, BatchSpec, Progress
 from jupyter_bgstream.core.codec import encode
 from jupyter_bgstream.core.job import Job, JobSource, JobSpec
 from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Notice
 from jupyter_bgstream.core.schemas import convert
+from jupyter_bgstream.core.schemas.jobs import JobDetail
+from jupyter_bgstream.core.schemas.threads import ThreadInfo
 from jupyter_bgstream.core.state import Answer
-from jupyter_bgstream.core.threads import Thread
 from jupyter_bgstream.server.base import NotFoundHandler, verbs
 from jupyter_bgstream.server.openapi import openapi_document, path_of
 from jupyter_bgstream.server.openapi_operations import OPERATIONS
@@ -79,7 +79,7 @@ JOB = Job(
     created_at=1.0,
 )
 NOTICE = Notice(id="n", job="some-job-id", owner="local", status="failed", title="", source=JobSource(), created_at=1.0)
-THREAD = Thread(name="t", jobs=1, status="queued", model="a/b", title="", created_at=1.0, updated_at=1.0)
+THREAD = ThreadInfo(name="t", jobs=1, status="queued", model="a/b", title="", created_at=1.0, updated_at=1.0)
 BATCH = Batch(spec=BatchSpec(id="some-batch", total=2), owner="local", total=2, created_at=1.0)
 
 
@@ -91,7 +91,7 @@ BATCH = Batch(spec=BatchSpec(id="some-batch", total=2), owner="local", total=2, 
         convert.notice_info(NOTICE),
         convert.batch_info(Progress(batch=BATCH, running=1, waiting=1)),
         convert.batch_item_info(BatchItem(job=JOB, text=None)),
-        convert.thread_info(THREAD),
+        THREAD,
     ],
     ids=lambda info: type(info).__name__,
 )
@@ -127,14 +127,14 @@ def test_client_decodes_values_and_fields_of_newer_servers() -> None:
     newer |= {"status": "parked", "priority": "urgent", "retry_policy": "sometimes", "on_restart": "ask", "unknown": 1}
     newer["messages"] = [{"role": "critic", "content": [{"type": "video", "bytes": 1, "seconds": 2}]}]
     newer["source"] |= {"window": "x"}
-    job = msgspec.json.decode(encode(newer), type=schemas.JobDetail)
+    job = msgspec.json.decode(encode(newer), type=JobDetail)
     assert (job.status, job.ended) == ("parked", False)
     assert job.messages == [{"role": "critic", "content": [{"type": "video", "bytes": 1}]}]
 
 
 def test_client_decodes_responses_of_older_servers() -> None:
     older = {"id": "j", "status": "queued", "model": "a/b", "title": "", "cursor": "0_0_0", "created_at": 1.0}
-    assert msgspec.json.decode(encode(older), type=schemas.JobDetail).messages == []
+    assert msgspec.json.decode(encode(older), type=JobDetail).messages == []
 
 
 def test_golden_schema_is_current() -> None:

@@ -28,17 +28,18 @@ from providers.raw import Strain, raw
 from providers.test_bodies import MOST_BLOCK, MOST_MEMORY
 from server.conftest import config_for, submit, wait
 from server.receiver import PATIENCE, Receiver
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.batches import BatchSpec
 from jupyter_bgstream.core.errors import InvalidRequestError, ProviderError
 from jupyter_bgstream.core.job import JobSource
 from jupyter_bgstream.core.notices import Mute
-from jupyter_bgstream.engine.engine import Engine, Limits
+from jupyter_bgstream.core.schemas.server_info import LimitsInfo
+from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.server import webhook
 from jupyter_bgstream.server.webhook import Webhook, read_target
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing.clock import START, FakeClock
-from jupyter_bgstream.testing.memory_store import MemoryStore
 from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
 from jupyter_bgstream.testing.scripts import answer
 
@@ -71,7 +72,7 @@ class Servers:
         name = f"server-{len(self.services)}"
         store = SQLiteStore(self._database, server=name) if self._database else MemoryStore(server=name)
         engine = Engine(
-            store=store, providers=self.puppet, server=name, clock=self.clock, limits=Limits(stop_grace=0.0)
+            store=store, providers=self.puppet, server=name, clock=self.clock, limits=LimitsInfo(stop_grace=0.0)
         )
         await engine.open()
         self._stack.push_async_callback(engine.close)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.store.sqlite import SQLiteStore
-from jupyter_bgstream.testing.store_contract import OWNER
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from store.factories import OWNER
 from store.texts import CLAIMED, written
 
 

@@ -20,12 +20,13 @@ from jupyter_bgstream.core.errors import BgStreamError, UnavailableError
 from jupyter_bgstream.core.events import Delta
 from jupyter_bgstream.core.job import Job, JobSpec
 from jupyter_bgstream.core.messages import Message
-from jupyter_bgstream.store.ports.store import Append, append_one
+from jupyter_bgstream.store.port_values import Append, Capacity
+from jupyter_bgstream.store.ports.logs import append_one
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.lease import Machine
-from jupyter_bgstream.testing.store_contract import ROOM
 
 OWNER = "ada"
+ROOM = Capacity(running=1000, bulk=1000, owner=1000)
 
 
 def tell(answer):
@@ -48,7 +49,7 @@ def freeze():
 async def watch(changes, job_id):
     async for batch in changes:
         for change in batch:
-            if change.job == job_id:
+            if change.subject == job_id:
                 return f"{change.kind} {change.status}"
     return "closed"
 

@@ -9,9 +9,10 @@ import sys
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from store.factories import HERE
+
 import jupyter_bgstream
 from jupyter_bgstream.store.sqlite import SQLiteStore
-from jupyter_bgstream.testing.store_contract import HERE
 
 PACKAGE = Path(jupyter_bgstream.__file__).parents[1]
 DEADLINE = 60  # seconds; nothing here takes one, unless something is wrong

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from store.factories import HERE, ids_of, submit
 from store.serving import opened
 from store.test_files import filled, refused
 
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.store.sqlite import SQLiteStore, file_permissions
 from jupyter_bgstream.store.sqlite.file_permissions import foreign_owner, writable_folder
-from jupyter_bgstream.testing.store_contract import HERE, ids_of, submit
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes are POSIX")
 by_root = pytest.mark.skipif(sys.platform != "win32" and os.geteuid() != 0, reason="only root may give files away")

@@ -1,10 +1,13 @@
 """One suite, every store."""
 
-import pytest
-from store.serving import opened
+import importlib
+from pathlib import Path
 
-from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.store_contract import HERE, StoreContract
+import pytest
+from store.contract.suite import StoreContract
+from store.factories import HERE
+from store.model import MemoryStore
+from store.serving import opened
 
 
 class TestMemory(StoreContract):
@@ -21,3 +24,8 @@ class TestSQLite(StoreContract):
     async def store(self, database, journal):
         async with opened(database, journal=journal, missing=0.0) as store:
             yield store
+
+
+def test_failed_contract_assertion_shows_its_values():
+    for path in Path(__file__).with_name("contract").glob("*.py"):
+        assert "@pytest_ar" in vars(importlib.import_module(f"store.contract.{path.stem}")), path.name

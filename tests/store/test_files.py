@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path, PureWindowsPath
 
 import pytest
+from store.factories import ALL, DONE, HERE, OWNER, append, ids_of, log_of, running, submit, text_deltas
 from store.serving import DEADLINE, opened, serving
 from store.test_lost_locks import until
 
@@ -23,8 +24,6 @@ from jupyter_bgstream.store.sqlite import connection as database_module
 from jupyter_bgstream.store.sqlite.connection import check
 from jupyter_bgstream.store.sqlite.network_filesystem import is_shared, type_of
 from jupyter_bgstream.store.sqlite.open_database import default_host
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ids_of, log_of, running, submit, text_deltas
 
 if sys.platform != "win32":
     import resource

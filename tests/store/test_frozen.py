@@ -4,11 +4,10 @@ import asyncio
 import sys
 
 import pytest
+from store.factories import append, running, submit, text_deltas
 from store.serving import opened, serving
 
 from jupyter_bgstream.core.errors import UnavailableError
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import running, submit, text_deltas
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 

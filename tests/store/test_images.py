@@ -5,21 +5,20 @@ import subprocess
 import sys
 
 import pytest
+from store.contract.images import file_of, new_image
+from store.factories import OWNER, append, log_of, running, text_deltas
 from store.serving import PACKAGE, opened
 from store.test_files import limited_file, limited_pages, posix
 
 from jupyter_bgstream.core.errors import NotFoundError, UnavailableError
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.image_contract import file_of, new_image
-from jupyter_bgstream.testing.store_contract import OWNER, log_of, running, text_deltas
 
 # Stores an image of three chunks, and stops in the transaction, before the query that is named.
 HALF_WAY = """
 import asyncio, sys
 from pathlib import Path
-from jupyter_bgstream.store.sqlite import SQLiteStore, transaction as module
-from jupyter_bgstream.testing.image_contract import new_image
-from jupyter_bgstream.testing.factories import append, running, text_deltas
+from jupyter_bgstream.store.sqlite import SQLiteStore, job_writes as module
+from store.contract.images import new_image
+from store.factories import append, running, text_deltas
 
 name, left = sys.argv[2], int(sys.argv[3])
 do = module.Transaction._do
@@ -52,7 +51,7 @@ asyncio.run(main())
 )
 async def test_server_killed_during_append_leaves_neither_event_nor_file(database, query, call):
     command = [sys.executable, "-c", HALF_WAY, str(database), query, str(call)]
-    environ = os.environ | {"PYTHONPATH": str(PACKAGE)}
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join((str(PACKAGE), str(PACKAGE / "tests")))}
     with subprocess.Popen(  # noqa: ASYNC220
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
     ) as server:

@@ -11,6 +11,7 @@ import threading
 from contextlib import closing
 
 import pytest
+from store.factories import HERE, OWNER, append, ids_of, log_of, running, submit, text_deltas
 from store.serving import DEADLINE, opened, serving
 from store.test_lost_locks import until
 
@@ -19,8 +20,6 @@ from jupyter_bgstream.core.events import Cancelled
 from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.store.sqlite import SQLiteStore, availability, lease, open_database, server_locks
 from jupyter_bgstream.store.sqlite.lease import Lease, Machine, TakenOverError
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import HERE, OWNER, ids_of, log_of, running, submit, text_deltas
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 

@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from store.factories import HERE, OWNER, append, ids_of, log_of, running, submit, text_deltas
 from store.serving import DEADLINE, opened, serving
 from store.test_lost_locks import until
 
@@ -22,8 +23,6 @@ from jupyter_bgstream.store.sqlite.availability import Availability
 from jupyter_bgstream.store.sqlite.errors import Troubles
 from jupyter_bgstream.store.sqlite.file_watch import FileWatch, LostFileError
 from jupyter_bgstream.store.sqlite.server_locks import ServerLocks
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import HERE, OWNER, ids_of, log_of, running, submit, text_deltas
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere an open file cannot be deleted, or found")
 

@@ -6,12 +6,12 @@ import sys
 import time
 
 import pytest
+from store.factories import HERE, ids_of, running, submit
 from store.serving import DEADLINE, opened, serving
 
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.store.sqlite import server_locks
 from jupyter_bgstream.store.sqlite.server_locks import ServerLocks
-from jupyter_bgstream.testing.store_contract import HERE, ids_of, running, submit
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 

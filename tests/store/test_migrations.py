@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from store.factories import DONE, OWNER, ROOM, append, ids_of, log_of, submit, text_deltas
 from store.schemas import dump
 from store.serving import PACKAGE, opened
 
@@ -22,11 +23,9 @@ from jupyter_bgstream.client.widgets.job import JobWidget
 from jupyter_bgstream.core.codec import BUNDLE_MIME, decode_events
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.core.state import fold
-from jupyter_bgstream.store.ports.store import JobFilter
+from jupyter_bgstream.store.port_values import JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.sql_files import migrations
-from jupyter_bgstream.testing.factories import append, ids_of
-from jupyter_bgstream.testing.store_contract import DONE, OWNER, ROOM, log_of, submit, text_deltas
 
 SCHEMAS = Path(dump.__file__).parent
 VERSIONS = sorted(int(path.stem) for path in SCHEMAS.glob("*.sql"))

@@ -4,13 +4,13 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from store.factories import ALL, DONE, OWNER, ended
 from store.serving import opened
 from store.test_segments import long_job, tidied
 
 from jupyter_bgstream.store.sqlite import maintenance
 from jupyter_bgstream.store.sqlite.connection import open_for_writing
 from jupyter_bgstream.store.sqlite.sql_files import QUERIES
-from jupyter_bgstream.testing.store_contract import ALL, DONE, OWNER, ended
 
 
 async def test_file_shrinks_after_large_delete(database):

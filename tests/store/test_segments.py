@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from store.factories import ALL, DONE, HERE, OWNER, append, ended, new_job, running, text_deltas
 from store.serving import PACKAGE, opened
 from store.texts import CLAIMED, deltas, written
 
 from jupyter_bgstream.core.errors import NotFoundError
 from jupyter_bgstream.store.sqlite import SQLiteStore, maintenance
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import ALL, DONE, HERE, OWNER, ended, new_job, running, text_deltas
 
 numbers = itertools.count(1)
 
@@ -98,7 +97,7 @@ async def test_compaction_publishes_no_change(database):
 
         async def told(feed):
             async with asyncio.timeout(60):
-                return [(change.kind, change.job) for change in await anext(feed)]
+                return [(change.kind, change.subject) for change in await anext(feed)]
 
         await ended(store)
         while (("notice", "job-0001")) not in await told(feeds[1]):

@@ -7,6 +7,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from store.factories import ALL, HERE, ROOM, append, new_job
+from store.model import MemoryStore
 
 from jupyter_bgstream.core.batches import Batch, BatchSpec
 from jupyter_bgstream.core.codec import decode_events
@@ -27,11 +29,8 @@ from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute, Notice
 from jupyter_bgstream.core.state import fold
 from jupyter_bgstream.core.threads import Fork
-from jupyter_bgstream.store.ports.store import Append, Capacity, JobFilter
+from jupyter_bgstream.store.port_values import Append, Capacity, JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.memory_store import MemoryStore
-from jupyter_bgstream.testing.store_contract import ALL, HERE, ROOM, new_job
 
 examples = itertools.count()
 
@@ -173,7 +172,7 @@ class Player:
         last = new_job("job-last", owner=self._owner, log="0" * 8)
         await self._store.submit(last, max_queued=99)
         changes = []
-        while not changes or changes[-1].job != last.id:
+        while not changes or changes[-1].subject != last.id:
             changes.extend(await anext(self.changes))
         return changes
 

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from store.factories import HERE, ended
 from store.serving import PACKAGE
 
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.store.sqlite import TemporaryStore, temporary_store
-from jupyter_bgstream.testing.store_contract import HERE, ended
 
 # Opens a store and prints its directory; closes it at the end of stdin.
 SERVER = """

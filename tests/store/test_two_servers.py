@@ -4,19 +4,12 @@ import asyncio
 import sys
 
 import pytest
-from store.serving import DEADLINE, opened, serving
-
-from jupyter_bgstream.core.errors import UnavailableError
-from jupyter_bgstream.core.events import Attempt, Cancelled
-from jupyter_bgstream.core.state import fold
-from jupyter_bgstream.store.ports.store import Change
-from jupyter_bgstream.store.sqlite import SQLiteStore
-from jupyter_bgstream.testing.batch_contract import ROWS, announce
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.pause_contract import AT_FIRST, PAUSED, REFUSED, end_next
-from jupyter_bgstream.testing.store_contract import (
+from store.contract.batches import ROWS, announce
+from store.contract.pauses import AT_FIRST, PAUSED, REFUSED, end_next
+from store.factories import (
     HERE,
     OWNER,
+    append,
     claim,
     ended,
     ids_of,
@@ -27,6 +20,13 @@ from jupyter_bgstream.testing.store_contract import (
     take,
     text_deltas,
 )
+from store.serving import DEADLINE, opened, serving
+
+from jupyter_bgstream.core.errors import UnavailableError
+from jupyter_bgstream.core.events import Attempt, Cancelled
+from jupyter_bgstream.core.state import fold
+from jupyter_bgstream.store.port_values import Change
+from jupyter_bgstream.store.sqlite import SQLiteStore
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 
@@ -68,10 +68,10 @@ async def test_two_servers_see_jobs_of_each_other(database, journal):
                 # Seen without a commit of our own: the writer looks for others'.
                 while (seen := await take(changes))[-1].seq != 2:
                     pass
-            assert seen[-1] == Change(kind="job", owner=OWNER, job=server.job, status="running", seq=2)
+            assert seen[-1] == Change(kind="job", owner=OWNER, subject=server.job, status="running", seq=2)
             assert await server.ask("append") == "5"
             (grown,) = await take(changes)
-            assert grown == Change(kind="events", owner=OWNER, job=server.job, status="running", seq=5)
+            assert grown == Change(kind="events", owner=OWNER, subject=server.job, status="running", seq=5)
             assert [event.text for event in await log_of(store, server.job, after=2)] == ["a word "] * 3
             await submit(store, "job-here")
             assert await server.ask("watch job-here") == "job queued"
@@ -114,7 +114,7 @@ async def test_changes_arrive_in_commit_order(database, journal):
         newest = {}
         for change in taken:
             assert change.events == ()
-            newest[change.job] = [*newest.get(change.job, []), (change.kind, change.status)]
+            newest[change.subject] = [*newest.get(change.subject, []), (change.kind, change.status)]
         assert newest["job-0001"][-2:] == [("deleted", None), ("job", "queued")]
         assert newest["job-0002"][-2:] == [("job", "completed"), ("notice", None)]
 
@@ -125,7 +125,7 @@ async def test_status_change_is_published_only_when_status_changed(database, jou
         await submit(two, "job-0002", server="server-two")  # two knows all until here
         changes = two.changes()
         await append(one, job, [Attempt(at=30.0, reason="retry")])
-        assert await take(changes) == [Change(kind="events", owner=OWNER, job=job.id, status="running", seq=3)]
+        assert await take(changes) == [Change(kind="events", owner=OWNER, subject=job.id, status="running", seq=3)]
 
 
 async def test_read_and_dismissed_notices_reach_other_servers(database, journal):
@@ -135,7 +135,7 @@ async def test_read_and_dismissed_notices_reach_other_servers(database, journal)
         changes = two.changes()
         (notice,) = await one.notices(OWNER, "")
         await one.dismiss(OWNER, "", notice.id, at=60.0)
-        assert await take(changes) == [Change(kind="notice", owner=OWNER, job="job-0001")]
+        assert await take(changes) == [Change(kind="notice", owner=OWNER, subject="job-0001")]
 
 
 async def test_pause_of_batch_applies_to_other_servers_and_after_restart(database, journal):
@@ -145,7 +145,7 @@ async def test_pause_of_batch_applies_to_other_servers_and_after_restart(databas
             await announce(two, 11, 12, total=20, server="server-two")  # two knows all until here
             changes = two.changes()
             await end_next(one, *[REFUSED] * AT_FIRST)
-            hint = Change(kind="batch", owner=OWNER, job=ROWS)
+            hint = Change(kind="batch", owner=OWNER, subject=ROWS)
             await take(changes, until=hint)
             assert await claim(two, server="server-two") == []
         async with opened(database, journal=journal) as one:
@@ -194,4 +194,4 @@ async def test_jobs_of_server_closed_in_order_are_abandoned(database, journal):
 
 
 def _queued(events):
-    return Change(kind="job", owner=OWNER, job="job-0003", status="queued", seq=1, events=tuple(events))
+    return Change(kind="job", owner=OWNER, subject="job-0003", status="queued", seq=1, events=tuple(events))

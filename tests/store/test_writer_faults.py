@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 
 import pytest
+from store.factories import append, ids_of, log_of, running, submit, text_deltas
 from store.serving import opened
 
 from jupyter_bgstream.core.errors import UnavailableError
@@ -18,9 +19,7 @@ from jupyter_bgstream.store.sqlite.checkpoints import Checkpoints
 from jupyter_bgstream.store.sqlite.errors import Troubles
 from jupyter_bgstream.store.sqlite.job_writes import Transaction
 from jupyter_bgstream.store.sqlite.loop_bridge import Delivery
-from jupyter_bgstream.store.sqlite.writer import MOST_FAILURES, Writer
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import ids_of, log_of, running, submit, text_deltas
+from jupyter_bgstream.store.sqlite.writer import MAX_FAILURES, Writer
 
 SOON = 60  # seconds; on a busy machine
 
@@ -40,10 +39,10 @@ STEPS = [
     (Writer, "_overdue"),
     (Writer, "_deliver"),
     (Delivery, "put"),
-    (Delivery, "ring"),
+    (Delivery, "notify_loop"),
     (Writer, "_roll_back"),
     (Writer, "_unavailable"),
-    (Writer, "_look_around"),
+    (Writer, "_poll_other_commits"),
     (Transaction, "finish"),
     (Checkpoints, "note_commit"),
     (Availability, "check_access"),
@@ -74,7 +73,7 @@ async def test_fault_at_any_step_leaves_no_write_unanswered(database, monkeypatc
                     other.execute("BEGIN IMMEDIATE")
                     writes = [submit(store, f"job-{n:04}") for n in range(3)]
                     outcomes = await asyncio.gather(*writes, return_exceptions=True)
-            if step == "_look_around":
+            if step == "_poll_other_commits":
                 await happened.wait()
             while not happened.is_set():
                 outcomes += await asyncio.gather(
@@ -121,7 +120,7 @@ async def test_repeated_failures_end_writer_and_are_reported(database, monkeypat
             assert (await store._parts.writer.run(lambda tx: "the step under way")) == "the step under way"
             with pytest.raises(UnavailableError, match=r"MemoryError: no more.* until Jupyter is restarted"):
                 await submit(store, "job-0001")
-        assert len(failed) == MOST_FAILURES
+        assert len(failed) == MAX_FAILURES
         async with asyncio.timeout(SOON):
             with pytest.raises(UnavailableError, match="until Jupyter is restarted"):
                 await submit(store, "job-0002")
@@ -219,8 +218,8 @@ async def test_pause_after_commit_is_short_even_after_long_transaction(database,
 
 async def test_hanging_disk_leaves_no_write_unanswered(database, monkeypatch):
     """Writes behind the hanging operation are refused and never stored."""
-    monkeypatch.setattr(loop_bridge, "STUCK", 0.2)
-    monkeypatch.setattr(loop_bridge, "LOOK", 0.1)
+    monkeypatch.setattr(loop_bridge, "SQLITE_CALL_SECONDS", 0.2)
+    monkeypatch.setattr(loop_bridge, "CHECK_SECONDS", 0.1)
     goes_on, hangs = threading.Event(), threading.Event()
 
     def hang(tx):
@@ -234,7 +233,7 @@ async def test_hanging_disk_leaves_no_write_unanswered(database, monkeypatch):
         await asyncio.to_thread(hangs.wait, SOON)
         writes = [submit(store, "job-0002"), append(store, job, text_deltas("lost")), store.delete(job.owner, job.id)]
         outcomes = await asyncio.gather(*writes, stuck, return_exceptions=True)
-        assert [str(outcome) for outcome in outcomes] == [loop_bridge.HANGS] * 4
+        assert [str(outcome) for outcome in outcomes] == [loop_bridge.NOT_RESPONDING] * 4
         goes_on.set()
         await submit(store, "job-0003")
         assert await ids_of(store) == ["job-0003", "job-0001"]
@@ -243,8 +242,8 @@ async def test_hanging_disk_leaves_no_write_unanswered(database, monkeypatch):
 
 async def test_hanging_commit_is_answered_when_it_ends(database, monkeypatch):
     """The outcome of a commit is unknown until it ends; a claim that is given up would never run."""
-    monkeypatch.setattr(loop_bridge, "STUCK", 0.0)
-    monkeypatch.setattr(loop_bridge, "LOOK", 0.05)
+    monkeypatch.setattr(loop_bridge, "SQLITE_CALL_SECONDS", 0.0)
+    monkeypatch.setattr(loop_bridge, "CHECK_SECONDS", 0.05)
     goes_on, hangs, original = threading.Event(), threading.Event(), Writer._wait_for
 
     def hang(self, statement, item):

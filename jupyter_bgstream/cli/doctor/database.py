@@ -1,7 +1,5 @@
 """Check the database without changing it."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sqlite3
@@ -9,33 +7,29 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 from ...engine.retention import megabytes
-from ...store.sqlite.file_locks import try_lock
 from ...store.sqlite.file_permissions import foreign_owner, wide_files, writable_folder
 from ...store.sqlite.lease import CLOSED, RENEWAL, read_heartbeat, read_holder, this_machine
 from ...store.sqlite.network_filesystem import network_file_system
 from ...store.sqlite.open_database import file_of_host, names_of_others
 from ...store.sqlite.quarantine import warning_of
-from ...store.sqlite.server_locks import SUFFIX
+from ...store.sqlite.server_locks import SUFFIX, state_of
 from ...store.sqlite.sql_files import migrations
 from ..settings import Settings
-from .findings import Finding
+from .findings import Finding, ok, problem, warning
 
 CHECK_SECONDS = 10.0  # limit of the search for damage
 LOW_SPACE = 500 * 1024**2  # bytes of free disk space
 VERY_LOW_SPACE = 50 * 1024**2
 WAL = 2  # in the file's header; 1 is a rollback journal (https://sqlite.org/fileformat2.html, 1.3.3)
 
-_finding = partial(Finding, area="database")
-
 
 def check(settings: Settings) -> Iterator[Finding]:
     """Report where jobs are stored, whether the database is writable, and whether it is intact."""
     if settings.app.store == "temporary":
-        yield _finding(level="warning", message="Jobs are stored in a temporary directory until the server stops.")
+        yield warning("Jobs are stored in a temporary directory until the server stops.")
         return
     configured = path = settings.app.database_path.resolve()
     folder = next(parent for parent in path.parents if parent.exists())
@@ -45,33 +39,30 @@ def check(settings: Settings) -> Iterator[Finding]:
     if journal == "rollback" or (journal == "auto" and shared is not None):
         path = file_of_host(path, settings.app.database_host or None)
     if shared is not None:
-        yield _finding(
-            level="warning",
-            message=f"{folder} is on a network file system ({shared}), where each machine has its own database.",
-            advice="A local disk is faster: set BgStreamApp.database.",
+        yield warning(
+            f"{folder} is on a network file system ({shared}), where each machine has its own database.",
+            "A local disk is faster: set BgStreamApp.database.",
         )
     foreign = foreign_owner(path, _locks(path))
     if foreign is not None:
-        yield _finding(level="problem", message=foreign)
+        yield problem(foreign)
         return
     yield from _others_rights(path)
-    if (warning := warning_of(path)) is not None:
-        yield _finding(level="warning", message=warning)
+    if (quarantine := warning_of(path)) is not None:
+        yield warning(quarantine)
     if not path.exists():
         if path != configured and (names := names_of_others(configured, path)):
-            yield _finding(
-                level="warning",
-                message=f"There is no {path} yet. Earlier jobs are in {names}.",
-                advice=f"To use them, stop all Jupyter servers and rename that file to {path.name}.",
+            yield warning(
+                f"There is no {path} yet. Earlier jobs are in {names}.",
+                f"To use them, stop all Jupyter servers and rename that file to {path.name}.",
             )
             return
-        yield _finding(level="ok", message=f"There is no {path} yet. The server creates it at its first start.")
+        yield ok(f"There is no {path} yet. The server creates it at its first start.")
         return
     if not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
-        yield _finding(
-            level="problem",
-            message=f"{path} is not writable, or not a file.",
-            advice="Give this user write access, or set BgStreamApp.database to another path.",
+        yield problem(
+            f"{path} is not writable, or not a file.",
+            "Give this user write access, or set BgStreamApp.database to another path.",
         )
         return
     try:
@@ -84,30 +75,28 @@ def check(settings: Settings) -> Iterator[Finding]:
 
 def _disk(folder: Path) -> Iterator[Finding]:
     if not os.access(folder, os.W_OK | os.X_OK):
-        yield _finding(
-            level="problem",
-            message=f"The folder {folder} is not writable.",
-            advice="Give this user write access, or set BgStreamApp.database to another path.",
+        yield problem(
+            f"The folder {folder} is not writable.",
+            "Give this user write access, or set BgStreamApp.database to another path.",
         )
     free = shutil.disk_usage(folder).free
     if free < LOW_SPACE:
-        yield _finding(
+        yield Finding(
             level="problem" if free < VERY_LOW_SPACE else "warning",
             message=f"The disk of {folder} has {megabytes(free)} left. Jobs fail when it is full.",
             advice="Make room: jupyter bgstream prune --dry-run",
         )
     else:
-        yield _finding(level="ok", message=f"The disk has {megabytes(free)} left.")
+        yield ok(f"The disk has {megabytes(free)} left.")
 
 
 def _others_rights(path: Path) -> Iterator[Finding]:
     if (folder := writable_folder(path)) is not None:
-        yield _finding(level="warning", message=folder)
+        yield warning(folder)
     for wide in wide_files(path, _locks(path)):
-        yield _finding(
-            level="warning",
-            message=f"Other users have access to {wide.path} (mode {wide.mode:o}).",
-            advice=f"The server removes this access at its next start. Now: chmod {wide.right:o} '{wide.path}'",
+        yield warning(
+            f"Other users have access to {wide.path} (mode {wide.mode:o}).",
+            f"The server removes this access at its next start. Now: chmod {wide.right:o} '{wide.path}'",
         )
 
 
@@ -121,31 +110,23 @@ def _file(path: Path) -> Iterator[Finding]:
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
         newest = len(migrations())
         if version > newest:
-            yield _finding(
-                level="problem",
-                message=f"{path} was written by a newer jupyter_bgstream (version {version}; this knows {newest}).",
-                advice="pip install --upgrade jupyter_bgstream, or set BgStreamApp.database to another path.",
+            yield problem(
+                f"{path} was written by a newer jupyter_bgstream (version {version}; this knows {newest}).",
+                "pip install --upgrade jupyter_bgstream, or set BgStreamApp.database to another path.",
             )
             return
         if tables and (version == 0 or "revision" not in tables):
-            yield _finding(
-                level="problem",
-                message=f"{path} belongs to another application.",
-                advice="Set BgStreamApp.database to another path.",
-            )
+            yield problem(f"{path} belongs to another application.", "Set BgStreamApp.database to another path.")
             return
         damage = _damage(db)
         if damage == "not finished":
-            yield _finding(level="ok", message=f"No damage was found in {CHECK_SECONDS:g} s; the check is incomplete.")
+            yield ok(f"No damage was found in {CHECK_SECONDS:g} s; the check is incomplete.")
         elif damage is not None:
             yield _damaged(path, damage)
             return
-        yield _finding(level="ok", message=f"{path} is intact.")
+        yield ok(f"{path} is intact.")
         if version < newest:
-            yield _finding(
-                level="ok",
-                message=f"Its schema is {version} of {newest}. The server updates it at its next start.",
-            )
+            yield ok(f"Its schema is {version} of {newest}. The server updates it at its next start.")
         if tables:
             yield _contents(db, path, version)
 
@@ -154,10 +135,7 @@ def _contents(db: sqlite3.Connection, path: Path, version: int) -> Finding:
     counts = dict(db.execute("SELECT status, count(*) FROM jobs GROUP BY status ORDER BY status").fetchall())
     jobs = ", ".join(f"{count} {status}" for status, count in counts.items())
     mode = "a write-ahead log" if _header(path)[18] == WAL else "a rollback journal"
-    return _finding(
-        level="ok",
-        message=f"{megabytes(path.stat().st_size)}, schema {version}, {mode}; jobs: {jobs or 'none'}.",
-    )
+    return ok(f"{megabytes(path.stat().st_size)}, schema {version}, {mode}; jobs: {jobs or 'none'}.")
 
 
 def _header(path: Path) -> bytes:
@@ -189,17 +167,16 @@ def _damage(db: sqlite3.Connection) -> str | None:
 
 
 def _damaged(path: Path, what: str) -> Finding:
-    return _finding(
-        level="problem",
-        message=f"{path} is damaged, or not a database: {what}.",
-        advice=f"Stop the servers and keep a copy. sqlite3 '{path}' .recover | sqlite3 recovered.sqlite saves the"
+    return problem(
+        f"{path} is damaged, or not a database: {what}.",
+        f"Stop the servers and keep a copy. sqlite3 '{path}' .recover | sqlite3 recovered.sqlite saves the"
         " readable part.",
     )
 
 
 def _servers(path: Path) -> Finding:
-    alive = sum(_is_held(lock) for lock in _locks(path).glob("*" + SUFFIX))
-    return _finding(level="ok", message=f"Servers that use it now: {alive}.")
+    alive = sum(state_of(lock) == "held" for lock in _locks(path).glob("*" + SUFFIX))
+    return ok(f"Servers that use it now: {alive}.")
 
 
 def _lease(path: Path) -> Iterator[Finding]:
@@ -215,23 +192,11 @@ def _lease(path: Path) -> Iterator[Finding]:
         time.sleep(1.5 * RENEWAL)
         alive = read_heartbeat(folder, holder) != before
     except OSError as error:
-        yield _finding(level="problem", message=f"The lease of {path} cannot be read: {error}.")
+        yield problem(f"The lease of {path} cannot be read: {error}.")
         return
-    yield _finding(
+    yield Finding(
         level="problem" if alive else "warning",
         message=f"{path} is used by a server on another machine, {holder.host}, that "
         + ("is alive, so that no server can start on this one." if alive else "does not renew its lease."),
         advice="Stop that server." if alive else "If it has stopped, a server that starts here takes over its jobs.",
     )
-
-
-def _is_held(lock: Path) -> bool:
-    """Return True if a running server holds this lock; unlike the store, keeps the file of a dead server."""
-    try:
-        fd = os.open(lock, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        return not try_lock(fd)
-    finally:
-        os.close(fd)

@@ -1,7 +1,5 @@
 """Findings of the checks, and their report."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable
 from itertools import groupby
@@ -19,10 +17,25 @@ Level = Literal["ok", "warning", "problem"]
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Result of one check."""
 
-    area: str  # of the check, such as database
+    area: str = ""  # of the check, such as database
     level: Level
     message: str  # a sentence
     advice: str = ""  # what to do, if anything
+
+
+def ok(message: str, advice: str = "") -> Finding:
+    """Return a finding that is good."""
+    return Finding(level="ok", message=message, advice=advice)
+
+
+def warning(message: str, advice: str = "") -> Finding:
+    """Return a finding that may need an action."""
+    return Finding(level="warning", message=message, advice=advice)
+
+
+def problem(message: str, advice: str = "") -> Finding:
+    """Return a finding that needs an action."""
+    return Finding(level="problem", message=message, advice=advice)
 
 
 def report(findings: Iterable[Finding]) -> str:

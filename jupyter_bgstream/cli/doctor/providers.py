@@ -1,29 +1,23 @@
 """Check the providers in bounded time, without showing keys."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
-from functools import partial
 
 from ...core.errors import InvalidRequestError
 from ...providers.port import Default, ProviderStatus
 from ...providers.registry import CORRECT, INVALID_CONFIG, Registry
 from ..settings import Settings
-from .findings import Finding
-
-_finding = partial(Finding, area="providers")
+from .findings import Finding, ok, problem, warning
 
 
 def check(settings: Settings) -> Iterator[Finding]:
     """Ask every provider for its models."""
     app = settings.app
     registry = app.open_providers()
-    for problem in registry.problems:
-        yield _finding(
-            level="problem",
-            message=problem.removesuffix(f" {CORRECT}"),
-            advice="Correct this setting of BgStreamApp, then restart Jupyter; the other settings have effect.",
+    for sentence in registry.problems:
+        yield problem(
+            sentence.removesuffix(f" {CORRECT}"),
+            "Correct this setting of BgStreamApp, then restart Jupyter; the other settings have effect.",
         )
     found, default = asyncio.run(_ask(registry))
     configured = {*app.providers, *([default.model.partition("/")[0]] if app.default_model and default else [])}
@@ -34,11 +28,9 @@ def check(settings: Settings) -> Iterator[Finding]:
             yield from _one(status, configured=status.name in configured)
     if idle := [status for status in found if not (status.configured or status.name in configured)]:
         names = ", ".join(status.name for status in idle)
-        yield _finding(
-            level="ok", message=f"Not configured, which is fine: {names}. '%bg models' shows what each needs."
-        )
+        yield ok(f"Not configured, which is fine: {names}. '%bg models' shows what each needs.")
     if default is not None and not default.model.startswith("demo/"):
-        yield _finding(level="ok", message=f"The default is {default.model}. {default.why}")
+        yield ok(f"The default is {default.model}. {default.why}")
     elif default is not None or not app.default_model:  # otherwise the invalid default is a problem already
         yield from _no_real_model(app.default_model)
 
@@ -53,27 +45,25 @@ async def _ask(registry: Registry) -> tuple[list[ProviderStatus], Default | None
 
 def _no_real_model(default_model: str) -> Iterator[Finding]:
     if default_model:
-        yield _finding(level="ok", message=f"The default is {default_model}.")
+        yield ok(f"The default is {default_model}.")
         return
-    yield _finding(
-        level="warning",
-        message="There is no real default model: only the demo answers jobs without a model.",
-        advice="Set OPENAI_API_KEY, for example, where Jupyter is started, or add a provider to BgStreamApp.providers.",
+    yield warning(
+        "There is no real default model: only the demo answers jobs without a model.",
+        "Set OPENAI_API_KEY, for example, where Jupyter is started, or add a provider to BgStreamApp.providers.",
     )
 
 
 def _one(status: ProviderStatus, *, configured: bool) -> Iterator[Finding]:
     if status.note is not None:
-        yield _finding(
-            level="warning",
-            message=f"{status.name}: {status.note}",
-            advice=f"List its models in BgStreamApp.providers['{status.name}']['models'], which ends this warning.",
+        yield warning(
+            f"{status.name}: {status.note}",
+            f"List its models in BgStreamApp.providers['{status.name}']['models'], which ends this warning.",
         )
     elif status.error is None:
         models = f"{len(status.models)} model{'' if len(status.models) == 1 else 's'}"
-        yield _finding(level="ok", message=f"{status.name}: {models}.")
+        yield ok(f"{status.name}: {models}.")
     else:
-        yield _finding(
+        yield Finding(
             level="problem" if configured else "warning",
             message=f"{status.name} ({status.error.code}): {status.error.message}",
         )

@@ -1,7 +1,5 @@
 """Run the checks of all areas and print their findings."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -41,11 +39,8 @@ def run_checks(config_file: Path | None, *, as_json: bool) -> int:
 
 def _safely(area: str, check: Callable[[Settings], Iterator[Finding]], settings: Settings) -> Iterator[Finding]:
     try:
-        yield from check(settings)
+        for finding in check(settings):
+            yield msgspec.structs.replace(finding, area=area)
     except Exception as error:
-        yield Finding(
-            area=area,
-            level="problem",
-            message=f"The check failed: {type(error).__name__}: {error}.",
-            advice="Please report it.",
-        )
+        message = f"The check failed: {type(error).__name__}: {error}."
+        yield Finding(area=area, level="problem", message=message, advice="Please report it.")

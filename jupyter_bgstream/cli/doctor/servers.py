@@ -1,12 +1,9 @@
 """Check the running servers of this user."""
 
-from __future__ import annotations
-
 import os
 import stat
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -17,24 +14,21 @@ from ..._version import __version__
 from ...client.connect import is_foreign
 from ...core.runtime_file import Runtime
 from ..settings import Settings
-from .findings import Finding
+from .findings import Finding, ok, problem, warning
 
 SECONDS = 2.0
-
-_finding = partial(Finding, area="servers")
 
 
 def check(_: Settings) -> Iterator[Finding]:
     """Ask every server with a runtime file."""
     folder = Path(jupyter_runtime_dir())
-    if (problem := _folder_problem(folder)) is not None:
-        yield problem
+    if (unwritable := _folder_problem(folder)) is not None:
+        yield unwritable
     files = sorted(folder.glob("bgstream-*.json"))
     if not files:
-        yield _finding(
-            level="ok",
-            message=f"No server runs; there is no runtime file in {folder}.",
-            advice="For scripts without JupyterLab: jupyter bgstream serve",
+        yield ok(
+            f"No server runs; there is no runtime file in {folder}.",
+            "For scripts without JupyterLab: jupyter bgstream serve",
         )
     for file in files:
         yield from _one(file)
@@ -44,32 +38,29 @@ def _folder_problem(folder: Path) -> Finding | None:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
         return None
-    return _finding(
-        level="problem",
-        message=f"{folder} is not writable. The extension does not start, because no kernel would find it.",
-        advice=f"Make {existing} writable, or set JUPYTER_RUNTIME_DIR.",
+    return problem(
+        f"{folder} is not writable. The extension does not start, because no kernel would find it.",
+        f"Make {existing} writable, or set JUPYTER_RUNTIME_DIR.",
     )
 
 
 def _one(file: Path) -> Iterator[Finding]:
     try:
         if is_foreign(file):
-            yield _finding(
-                level="warning",
-                message=f"{file} was written by another user, and is ignored.",
-                advice=f"Remove it, and remove the write access of others to {file.parent}.",
+            yield warning(
+                f"{file} was written by another user, and is ignored.",
+                f"Remove it, and remove the write access of others to {file.parent}.",
             )
             return
         mode = stat.S_IMODE(file.stat().st_mode)
         if sys.platform != "win32" and mode & 0o077:
-            yield _finding(
-                level="warning",
-                message=f"Other users have access to {file} (mode {mode:o}), and with its token to that server.",
-                advice=f"chmod 600 '{file}', and restart that server for a new token.",
+            yield warning(
+                f"Other users have access to {file} (mode {mode:o}), and with its token to that server.",
+                f"chmod 600 '{file}', and restart that server for a new token.",
             )
         runtime = msgspec.json.decode(file.read_bytes(), type=Runtime)
     except (OSError, msgspec.DecodeError) as error:
-        yield _finding(level="warning", message=f"Cannot read {file}: {error}", advice="Remove it.")
+        yield warning(f"Cannot read {file}: {error}", "Remove it.")
         return
     name = "jupyter bgstream serve" if runtime.kind == "serve" else "The server"
     server = f"{name} at {runtime.url} (process {runtime.pid})"
@@ -81,26 +72,19 @@ def _one(file: Path) -> Iterator[Finding]:
             )
         status = answer.json()
     except (httpx.HTTPError, ValueError) as error:
-        yield _finding(
-            level="warning",
-            message=f"{server} does not answer ({type(error).__name__}).",
-            advice=f"If it was killed, {file} may be removed; it is harmless.",
+        yield warning(
+            f"{server} does not answer ({type(error).__name__}).",
+            f"If it was killed, {file} may be removed; it is harmless.",
         )
         return
     if not answer.is_success:
-        yield _finding(
-            level="problem",
-            message=f"{server} reports: {status.get('message', answer.status_code)}",
-            advice="See its log.",
-        )
+        yield problem(f"{server} reports: {status.get('message', answer.status_code)}", "See its log.")
         return
     if status["version"] != __version__:
-        yield _finding(
-            level="warning",
-            message=f"{server} runs jupyter_bgstream {status['version']}, but {__version__} is installed.",
-            advice="Restart it.",
+        yield warning(
+            f"{server} runs jupyter_bgstream {status['version']}, but {__version__} is installed.", "Restart it."
         )
     else:
-        yield _finding(level="ok", message=f"{server} answers, and stores jobs in {status['store']}.")
-    for warning in status.get("warnings", ()):
-        yield _finding(level="warning", message=f"{server} warns: {warning}")
+        yield ok(f"{server} answers, and stores jobs in {status['store']}.")
+    for sentence in status.get("warnings", ()):
+        yield warning(f"{server} warns: {sentence}")

@@ -1,13 +1,10 @@
 """Check the installed versions."""
 
-from __future__ import annotations
-
 import json
 import platform
 import sqlite3
 import sys
 from collections.abc import Iterator
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -16,33 +13,30 @@ from jupyter_core.paths import jupyter_config_path, jupyter_path
 from ..._version import __version__
 from ...requirement_check import unmet_requirements
 from ..settings import Settings
-from .findings import Finding
+from .findings import Finding, ok, problem, warning
 
 LABEXTENSION = "jupyter-bgstream"
 WAL_RESET_FIXED = (3, 51, 3)
 
-_finding = partial(Finding, area="versions")
-
 
 def check(_: Settings) -> Iterator[Finding]:
     """Report the versions, and whether labextension and server match."""
-    yield _finding(level="ok", message=f"jupyter_bgstream {__version__}, Python {platform.python_version()}.")
+    yield ok(f"jupyter_bgstream {__version__}, Python {platform.python_version()}.")
     for unmet in unmet_requirements():
-        yield _finding(level="problem", message=unmet.message, advice=unmet.advice)
+        yield problem(unmet.message, unmet.advice)
     message = f"SQLite {sqlite3.sqlite_version}."
     if sqlite3.sqlite_version_info < WAL_RESET_FIXED:
         message += (
             " It has the WAL-reset bug of SQLite before 3.51.3; jupyter_bgstream checkpoints in a way that avoids it."
         )
-    yield _finding(level="ok", message=message)
+    yield ok(message)
     pages = {name: _version(name) for name in ("jupyterlab", "notebook")}
     have = ", ".join(f"{name} {version}" for name, version in pages.items() if version)
-    yield _finding(level="ok", message=f"jupyter_server {_version('jupyter_server')}{have and ', ' + have}.")
+    yield ok(f"jupyter_server {_version('jupyter_server')}{have and ', ' + have}.")
     if not have:
-        yield _finding(
-            level="warning",
-            message=f"Neither JupyterLab nor Notebook is installed for {sys.executable}.",
-            advice="To show answers: pip install 'jupyter_bgstream[lab]'",
+        yield warning(
+            f"Neither JupyterLab nor Notebook is installed for {sys.executable}.",
+            "To show answers: pip install 'jupyter_bgstream[lab]'",
         )
     yield _labextension()
 
@@ -60,25 +54,22 @@ def _labextension() -> Finding:
         if package.is_file():
             break
     else:
-        return _finding(
-            level="problem",
-            message="The labextension is not installed, so that the page shows no answers.",
-            advice="pip install --force-reinstall jupyter_bgstream",
+        return problem(
+            "The labextension is not installed, so that the page shows no answers.",
+            "pip install --force-reinstall jupyter_bgstream",
         )
     version = json.loads(package.read_text("utf-8")).get("version")
     if version != __version__:
-        return _finding(
-            level="problem",
-            message=f"The labextension in {package.parent} is {version}, but the server is {__version__}.",
-            advice="pip install --force-reinstall jupyter_bgstream, and reload the page",
+        return problem(
+            f"The labextension in {package.parent} is {version}, but the server is {__version__}.",
+            "pip install --force-reinstall jupyter_bgstream, and reload the page",
         )
     if _is_disabled():
-        return _finding(
-            level="problem",
-            message="The labextension is disabled, so that the page shows no answers.",
-            advice=f"jupyter labextension enable {LABEXTENSION}",
+        return problem(
+            "The labextension is disabled, so that the page shows no answers.",
+            f"jupyter labextension enable {LABEXTENSION}",
         )
-    return _finding(level="ok", message=f"The labextension in {package.parent} has the same version.")
+    return ok(f"The labextension in {package.parent} has the same version.")
 
 
 def _is_disabled() -> bool:

@@ -1,8 +1,5 @@
 """Sources of answers: a running server, or the configured database."""
 
-from __future__ import annotations
-
-import math
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,16 +12,14 @@ from ...client.api import Api
 from ...client.errors import ServerConnectionError
 from ...client.follower import Follower
 from ...core.batches import EndCounts
-from ...core.codec import decode_events
-from ...core.cursor import Cursor
 from ...core.errors import BgStreamError, UnavailableError
-from ...core.state import ENDS, Answer, fold
-from ...store.ports.store import IMAGE_CHUNK, JobFilter, Store
+from ...core.state import ENDS, Answer
+from ...engine.conversation_history import read_answer, read_image
+from ...store.port_values import JobFilter
+from ...store.ports.store import Store
 from .outputs import BatchOutput
 
 PAGE = 500  # ids in a request
-
-_BYTES = 1024 * 1024  # of a log per read
 
 
 class Record(NamedTuple):
@@ -95,16 +90,11 @@ class DatabaseSource:
     async def answer(self, job_id: str) -> tuple[str, Answer]:
         """Return the cursor and the answer of a job."""
         job = await self._store.job(self._owner, job_id)
-        answer = Answer()
-        while events := await self._store.events(job, after=answer.seq, max_bytes=_BYTES):
-            answer = fold(decode_events(events), answer)
-        return str(Cursor(log=job.log, attempt=answer.attempt, seq=answer.seq)), answer
+        return str(job.cursor), await read_answer(self._store, job)
 
     async def image(self, job_id: str, image_id: str) -> bytes:
         """Return the file of an image."""
-        image = await self._store.image(self._owner, job_id, image_id)
-        chunks = [await self._store.image_chunk(image, n) for n in range(math.ceil(image.bytes / IMAGE_CHUNK))]
-        return b"".join(chunks)
+        return await read_image(self._store, await self._store.image(self._owner, job_id, image_id))
 
     async def batch(self, batch_id: str) -> BatchOutput:
         """Return the state of a batch."""

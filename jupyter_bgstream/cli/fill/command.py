@@ -1,7 +1,5 @@
 """Fill notebooks one after the other, and print the result of each."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Positions of values in a JSON text, so that a value can be replaced and all other bytes stay."""
 
-from __future__ import annotations
-
 import json
 import re
 from json.decoder import scanstring  # type: ignore[attr-defined]

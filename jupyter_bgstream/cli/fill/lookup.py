@@ -1,7 +1,5 @@
 """Look up the jobs and batches of notebooks: in the server first, then in the database."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import re

@@ -1,7 +1,5 @@
 """Notebook files: read with their formatting, and replaced in one step."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -4,8 +4,6 @@ The rules are those of a page that saves (``labextension/src/outputs/mimebundle.
 the same byte for byte.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.costs import Cost
 from ...core.errors import BgStreamError, NotFoundError
-from ...core.schemas import BatchInfo, BatchUsage
+from ...core.schemas.batches import BatchInfo, BatchUsage
 from ...core.state import ErrorInfo
 from ...core.terminal_text import visible_line
 from ...outputs.batch import batch_bundle, batch_words

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import BgStreamError, NotFoundError
 from ...core.job import OnRestart, Priority, RetryPolicy
-from ...core.schemas import BatchInfo
+from ...core.schemas.batches import BatchInfo
 from ..default_connection import default_background
 from ..job_options import JobOptions
 from .content_ids import job_id

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ...core.errors import InvalidRequestError, NotFoundError
-from ...core.schemas import BatchInfo
+from ...core.schemas.batches import BatchInfo
 from ..default_connection import default_background
 from ..job_options import JobOptions
 from ..job_source import job_source

@@ -8,7 +8,8 @@ import msgspec
 
 from ...core.costs import Cost
 from ...core.events import Image
-from ...core.schemas import BatchItemInfo, UsageInfo
+from ...core.schemas.batches import BatchItemInfo
+from ...core.schemas.jobs import UsageInfo
 from ...core.state import ENDS, ErrorInfo
 from ...outputs.mimebundle import ending_sentence, has_words
 from ..answer_images import AnswerImage, without_image_lines

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ...core.errors import QueueFullError
-from ...core.schemas import BatchInfo
+from ...core.schemas.batches import BatchInfo
 from ..errors import LOST
 from ..follower import PATIENCE
 from ..serialization import plain

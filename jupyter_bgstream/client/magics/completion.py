@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.interactiveshell import InteractiveShell
 
-from ...core.schemas import JobInfo, ModelsInfo
+from ...core.schemas.jobs import JobInfo
+from ...core.schemas.server_info import ModelsInfo
 from ..costs import KEYS
 from ..job_handle import Job
 from ..job_list import Comparison, Jobs

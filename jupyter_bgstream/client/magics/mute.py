@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...core.schemas import Mute
+from ...core.notices import Mute
 from ...core.terminal_text import visible_line
 from ..jobs_api import mute as switch
 from ..jobs_api import mutes, notebook_of

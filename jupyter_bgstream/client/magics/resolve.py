@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ...core.schemas import JobInfo
+from ...core.schemas.jobs import JobInfo
 from ..job_handle import Job
 from ..job_list import Comparison, Jobs
 from ..job_source import job_source

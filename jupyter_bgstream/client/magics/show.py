@@ -8,7 +8,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from ...core.schemas import JobDetail
+from ...core.schemas.jobs import JobDetail
 from ...core.terminal_text import visible, visible_line
 from ..costs import usd
 from ..job_table import duration, with_delay

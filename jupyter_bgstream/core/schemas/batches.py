@@ -1,7 +1,5 @@
 """Batches in responses."""
 
-from __future__ import annotations
-
 import msgspec
 
 from ..batch_pause import Paused

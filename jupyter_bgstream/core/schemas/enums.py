@@ -4,8 +4,6 @@ A type checker sees the values that this version knows, and the JSON schema list
 decoded, so that an older client can read the responses of a newer server.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import msgspec
@@ -14,7 +12,7 @@ from ..costs import By
 from ..events import MediaType
 from ..job import OnRestart, Priority, RetryPolicy
 from ..messages import Role
-from ..state import ENDS, Status
+from ..state import Status
 
 STATUSES: tuple[Status, ...] = tuple(status for status in get_args(Status) if status != "new")
 BATCH_STATUSES: tuple[Status, ...] = tuple(status for status in STATUSES if status != "waiting")
@@ -46,19 +44,3 @@ else:
     RestartPolicy = _open(*get_args(OnRestart))
     JobRetryPolicy = _open(*get_args(RetryPolicy))
     CostKey = _open(*get_args(By))
-
-__all__ = [
-    "BATCH_STATUSES",
-    "ENDS",
-    "STATUSES",
-    "BatchStatus",
-    "CostKey",
-    "ImageMediaType",
-    "JobHint",
-    "JobPriority",
-    "JobRetryPolicy",
-    "JobStatus",
-    "MessageRole",
-    "PartType",
-    "RestartPolicy",
-]

@@ -1,7 +1,5 @@
 """Frames of the WebSocket, ``GET live``."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import msgspec

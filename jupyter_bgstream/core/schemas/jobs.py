@@ -1,15 +1,13 @@
 """Jobs in responses."""
 
-from __future__ import annotations
-
 from typing import Any, TypedDict
 
 import msgspec
 
 from ..costs import Cost
 from ..events import Event
-from ..state import ErrorInfo, Partial
-from .enums import ENDS, ImageMediaType, JobPriority, JobRetryPolicy, JobStatus, RestartPolicy
+from ..state import ENDS, ErrorInfo, Partial
+from .enums import ImageMediaType, JobPriority, JobRetryPolicy, JobStatus, RestartPolicy
 from .messages import MessageInfo, ToolCallInfo
 
 
@@ -102,25 +100,6 @@ class JobPage(msgspec.Struct, frozen=True, kw_only=True):
     jobs: list[JobInfo]
     next: str | None = None  # cursor of the next page
     viewer: str | None = None  # ``submitted_by`` of jobs that this viewer submits
-
-
-class AnswerInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of a viewer, which is the fold of a log; `tests/golden/fold.json` has cases."""
-
-    status: JobStatus
-    seq: int  # last event seen
-    attempt: int
-    text: str
-    reasoning: str
-    sources: tuple[CitationInfo, ...]
-    tool_calls: tuple[ToolCallInfo, ...]
-    images: tuple[ImageInfo, ...]
-    usage: UsageInfo | None
-    cost: Cost | None  # of all attempts
-    finish_reason: str | None
-    error: ErrorInfo | None
-    not_before: float | None  # Unix seconds, while it waits
-    earlier: tuple[Partial, ...]
 
 
 class LogPage(msgspec.Struct, frozen=True, kw_only=True):

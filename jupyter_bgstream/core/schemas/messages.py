@@ -1,7 +1,5 @@
 """Messages in responses: images, files and recordings have their size in place of their data."""
 
-from __future__ import annotations
-
 from typing import NotRequired, Required, TypedDict
 
 from .enums import JobStatus, MessageRole, PartType

@@ -1,7 +1,5 @@
 """The server in responses: models, costs, status and errors."""
 
-from __future__ import annotations
-
 import msgspec
 
 from ..costs import CostRow
@@ -41,14 +39,14 @@ class CostList(msgspec.Struct, frozen=True, kw_only=True):
 class LimitsInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of a server."""
 
-    max_running: int  # jobs at a time
-    reserved_interactive: int  # of them kept free of bulk jobs
-    max_running_per_owner: int | None  # jobs of one owner at a time, on all servers of this store
-    max_queued: int  # unfinished jobs of one owner
-    max_attempts: int  # of one job
-    max_answer_bytes: int  # of one attempt
-    max_image_bytes: int  # of all images of one attempt
-    stop_grace: float  # seconds that running jobs have to end when the server stops
+    max_running: int = 20  # jobs at a time
+    reserved_interactive: int = 5  # of them kept free of bulk jobs
+    max_running_per_owner: int | None = None  # jobs of one owner at a time, on all servers of this store
+    max_queued: int = 100_000  # unfinished jobs of one owner
+    max_attempts: int = 5  # of one job
+    max_answer_bytes: int = 16 * 1024 * 1024  # of one attempt; an event counts 16 bytes in addition to its text
+    max_image_bytes: int = 64 * 1024 * 1024  # of all images of one attempt
+    stop_grace: float = 2.0  # seconds that running jobs have to end when the server stops
 
 
 class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):

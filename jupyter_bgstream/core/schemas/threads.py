@@ -1,7 +1,5 @@
 """Threads in responses."""
 
-from __future__ import annotations
-
 import msgspec
 
 from .enums import JobStatus

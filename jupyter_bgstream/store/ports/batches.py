@@ -1,14 +1,12 @@
 """Port: batches of jobs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 
 from ...core.batches import Batch, BatchItem, Progress
 from ...core.events import Cancelled
 from ...core.job import Job
-from ..port_values import Span
+from ..port_values import JobRange
 
 
 class BatchStore(Protocol):
@@ -27,7 +25,6 @@ class BatchStore(Protocol):
                 unannounced jobs already have this batch's id as a label, or there are more jobs than announced.
             QueueFullError: The owner would have more than ``max_queued`` unfinished jobs.
         """
-        ...
 
     async def batch(self, owner: str, batch_id: str) -> Batch:
         """Return a batch.
@@ -35,7 +32,6 @@ class BatchStore(Protocol):
         Raises:
             NotFoundError: There is no such batch.
         """
-        ...
 
     async def progress(self, owner: str, batch_id: str) -> Progress:
         """Return how many jobs of a batch run, wait and have ended.
@@ -43,7 +39,6 @@ class BatchStore(Protocol):
         Raises:
             NotFoundError: There is no such batch.
         """
-        ...
 
     async def answers(
         self, owner: str, batch_id: str, *, after: str | None, limit: int, max_bytes: int
@@ -64,7 +59,6 @@ class BatchStore(Protocol):
             NotFoundError: There is no such batch.
             InvalidRequestError: ``after`` is not a cursor.
         """
-        ...
 
     async def retry_batch(
         self,
@@ -75,9 +69,9 @@ class BatchStore(Protocol):
         at: float,
         limit: int,
         max_queued: int,
-        span: Span | None,
+        span: JobRange | None,
         submitted_by: str | None = None,
-    ) -> Span | None:
+    ) -> JobRange | None:
         """Retry jobs of a batch that ended without a whole answer.
 
         Args:
@@ -97,7 +91,6 @@ class BatchStore(Protocol):
             NotFoundError: There is no such batch.
             QueueFullError: The owner has ``max_queued`` unfinished jobs.
         """
-        ...
 
     async def cancel_batch(self, owner: str, batch_id: str, event: Cancelled, *, limit: int) -> tuple[Batch, list[Job]]:
         """Close a batch to new jobs and cancel up to ``limit`` of its unfinished jobs. Writes no notice.
@@ -108,7 +101,6 @@ class BatchStore(Protocol):
         Raises:
             NotFoundError: There is no such batch.
         """
-        ...
 
     async def resume_batch(self, owner: str, batch_id: str) -> Batch:
         """Resume a batch if it is paused, and remove the notice of its pause.
@@ -116,4 +108,3 @@ class BatchStore(Protocol):
         Raises:
             NotFoundError: There is no such batch.
         """
-        ...

@@ -1,7 +1,5 @@
 """Port: the feed of commits."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
@@ -17,4 +15,3 @@ class ChangeSource(Protocol):
         A reader that falls behind gets the changes of one job merged into one, without event bytes; it then reads the
         log.
         """
-        ...

@@ -1,14 +1,12 @@
 """Port: tokens and costs, added up."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from ...core.costs import By, CostRow
 
 
 class UsageStore(Protocol):
-    """Sums of what jobs used, deleted jobs included; see ``usage_ledger``."""
+    """Sums of what jobs used, deleted jobs included; see ``cost_ledger``."""
 
     async def costs(
         self, owner: str, by: By, *, since: float | None = None, until: float | None = None
@@ -24,4 +22,3 @@ class UsageStore(Protocol):
         Returns:
             The newest day first, else the highest cost first.
         """
-        ...

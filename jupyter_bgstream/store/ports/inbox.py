@@ -1,7 +1,5 @@
 """Port: notices, mutes and webhook calls."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -16,11 +14,9 @@ class InboxStore(Protocol):
 
     async def notices(self, owner: str, viewer: str) -> list[Notice]:
         """Return a viewer's inbox, newest first."""
-        ...
 
     async def mark_read(self, owner: str, viewer: str, *, ids: Sequence[str] | None, at: float) -> None:
         """Mark notices as read by a viewer; ``ids=None`` means all. Unknown ids are ignored."""
-        ...
 
     async def mark_seen(self, owner: str, viewer: str, job_id: str, *, seq: int, at: float) -> None:
         """Mark the notice of a job as read if a viewer has seen the log up to its end.
@@ -28,7 +24,6 @@ class InboxStore(Protocol):
         Raises:
             NotFoundError: There is no such job.
         """
-        ...
 
     async def dismiss(self, owner: str, viewer: str, notice_id: str, *, at: float) -> None:
         """Mark a notice as read and remove it from a viewer's inbox.
@@ -36,15 +31,12 @@ class InboxStore(Protocol):
         Raises:
             NotFoundError: There is no such notice in this inbox.
         """
-        ...
 
     async def mutes(self, owner: str, viewer: str) -> list[Mute]:
         """Return what a viewer has muted, sorted."""
-        ...
 
     async def mute(self, owner: str, viewer: str, mute: Mute, *, on: bool) -> None:
         """Mute or unmute a notebook or thread for a viewer."""
-        ...
 
     async def due_webhooks(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
         """Return notices that are due for the webhook, and put them off until ``again``.
@@ -58,8 +50,6 @@ class InboxStore(Protocol):
             again: When an unsent notice is due again.
             limit: At most so many notices.
         """
-        ...
 
     async def reschedule_webhook(self, owner: str, notice_id: str, *, again: float | None = None) -> None:
         """Put a notice off until ``again``; None: it was sent and is never due again."""
-        ...

@@ -1,7 +1,5 @@
 """Port: jobs, from submission to deletion."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from ...core.events import Event, Waiting
@@ -36,7 +34,6 @@ class JobStore(Protocol):
             NotFoundError: The job to be retried does not exist.
             QueueFullError: The owner has ``max_queued`` unfinished jobs.
         """
-        ...
 
     async def claim(self, *, server: str, owner: str | None, room: Capacity, limit: int, at: float) -> list[Job]:
         """Begin an attempt of the jobs that are ready and have room.
@@ -51,15 +48,12 @@ class JobStore(Protocol):
             limit: At most so many jobs.
             at: Now, in Unix seconds.
         """
-        ...
 
     async def next_due(self, *, server: str, owner: str | None, after: float) -> float | None:
         """Return when the next waiting job is due after ``after``, in Unix seconds; None if no job waits."""
-        ...
 
     async def has_work(self, *, server: str, owner: str) -> bool:
         """Return whether jobs are queued or waiting on a server, those of paused batches excepted."""
-        ...
 
     async def adopt(self, job: Job, *, server: str, event: Waiting | None = None) -> Job:
         """Move a job to another server under a new fence.
@@ -73,7 +67,6 @@ class JobStore(Protocol):
             FencedError: The job has ended, was deleted or was claimed by another server.
             IllegalEventError: The job is running and there is no event.
         """
-        ...
 
     async def set_history(self, job: Job, history: tuple[Message, ...], turns: tuple[Turn, ...] = ()) -> Job:
         """Store the conversation that precedes a job.
@@ -81,7 +74,6 @@ class JobStore(Protocol):
         Raises:
             FencedError: The job has ended, was deleted or was claimed by another server.
         """
-        ...
 
     async def end(
         self, owner: str, job_id: str, event: Event, *, fence: int | None = None, log: str | None = None
@@ -105,7 +97,6 @@ class JobStore(Protocol):
             FencedError: The job was claimed again.
             IllegalEventError: The event is not an end, or the job's state does not allow it.
         """
-        ...
 
     async def job(self, owner: str, job_id: str) -> Job:
         """Return a job.
@@ -113,7 +104,6 @@ class JobStore(Protocol):
         Raises:
             NotFoundError: There is no such job.
         """
-        ...
 
     async def jobs(self, owner: str, which: JobFilter) -> tuple[list[Job], str | None]:
         """Return a page of jobs without their prompts, newest first, and the cursor of the next page.
@@ -121,11 +111,9 @@ class JobStore(Protocol):
         Raises:
             InvalidRequestError: ``which.after`` is not a cursor.
         """
-        ...
 
     async def counts(self, owner: str) -> dict[str, int]:
         """Return the number of jobs by status."""
-        ...
 
     async def delete(self, owner: str, job_id: str, *, log: str | None = None) -> None:
         """Delete an ended job with its log, images and notice. Its costs stay in the sums.
@@ -134,8 +122,6 @@ class JobStore(Protocol):
             NotFoundError: There is no such job, or it has another log.
             ConflictError: The job has not ended.
         """
-        ...
 
     async def abandoned_jobs(self, *, owner: str | None, limit: int) -> list[Job]:
         """Return unfinished jobs of dead servers, oldest first; those that wait for a provider come last."""
-        ...

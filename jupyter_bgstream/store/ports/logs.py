@@ -1,7 +1,5 @@
 """Port: the logs of jobs and the images beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -25,7 +23,6 @@ class LogStore(Protocol):
             IllegalEventError if the job's state does not allow an event, an event is an end (see ``JobStore.end``) or
             cannot be encoded, or the images and files do not match.
         """
-        ...
 
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
         """Return encoded events behind number ``after``: at most ``max_bytes``, but at least one if there is any.
@@ -33,7 +30,6 @@ class LogStore(Protocol):
         Raises:
             NotFoundError: There is no such job, or it has another log.
         """
-        ...
 
     async def image(self, owner: str, job_id: str, image_id: str) -> StoredImage:
         """Return an image of any attempt of a job.
@@ -41,7 +37,6 @@ class LogStore(Protocol):
         Raises:
             NotFoundError: There is no such image.
         """
-        ...
 
     async def image_chunk(self, image: StoredImage, chunk: int) -> bytes:
         """Return chunk number ``chunk``, from 0, of an image file: IMAGE_CHUNK bytes, the last one fewer.
@@ -49,7 +44,6 @@ class LogStore(Protocol):
         Raises:
             NotFoundError: There is no such chunk, or the job has another log.
         """
-        ...
 
 
 async def append_one(store: LogStore, append: Append) -> int:

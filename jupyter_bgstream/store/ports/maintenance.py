@@ -1,7 +1,5 @@
 """Port: retention and free space."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -22,16 +20,12 @@ class MaintenanceStore(Protocol):
             unread: Whether to return jobs that no viewer has read instead of read ones.
             limit: At most so many jobs.
         """
-        ...
 
     async def mark_announced(self, jobs: Sequence[ExpiredJob], *, at: float) -> None:
         """Note when the deletion of unread jobs was announced (Unix seconds). A second announcement is a no-op."""
-        ...
 
     async def size(self, *, owner: str | None) -> int:
         """Return the bytes in use; of one owner's texts if the store has other owners."""
-        ...
 
     async def compact(self) -> bool:
         """Take one small step (compress logs or give space back); return whether there may be more to do."""
-        ...

@@ -1,47 +1,22 @@
-"""The store's interface: the ``Store`` protocol and the values that it takes and returns."""
-
-from __future__ import annotations
+"""Port: the whole store, and how it opens and closes."""
 
 from pathlib import Path
 from typing import Protocol
 
-from ..port_values import IMAGE_CHUNK, NO_FILES, Append, Capacity, Change, ExpiredJob, JobFilter, Span, StoredImage
 from .batches import BatchStore
 from .changes import ChangeSource
 from .costs import UsageStore
 from .inbox import InboxStore
 from .jobs import JobStore
-from .logs import LogStore, append_one
+from .logs import LogStore
 from .maintenance import MaintenanceStore
 from .threads import ThreadStore
-
-__all__ = [
-    "IMAGE_CHUNK",
-    "NO_FILES",
-    "Append",
-    "BatchStore",
-    "Capacity",
-    "Change",
-    "ChangeSource",
-    "ExpiredJob",
-    "InboxStore",
-    "JobFilter",
-    "JobStore",
-    "LogStore",
-    "MaintenanceStore",
-    "Span",
-    "Store",
-    "StoredImage",
-    "ThreadStore",
-    "UsageStore",
-    "append_one",
-]
 
 
 class Store(
     JobStore, LogStore, BatchStore, ThreadStore, InboxStore, UsageStore, MaintenanceStore, ChangeSource, Protocol
 ):
-    """Jobs, their logs and their notices. ``testing/store_contract.py`` tests every promise on every backend.
+    """Jobs, their logs and their notices. ``tests/store/contract/`` tests every promise on every backend.
 
     Rules for all methods:
 
@@ -61,7 +36,6 @@ class Store(
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences for the server's administrator, each with what to do."""
-        ...
 
     async def open(self) -> None:
         """Open the store; never falls back to another one. After a failure it may be tried again.
@@ -69,12 +43,9 @@ class Store(
         Raises:
             UnavailableError: The store cannot be opened; nothing is left behind.
         """
-        ...
 
     async def close(self) -> None:
         """Finish waiting writes within about 2 s, then close. Closing twice does nothing."""
-        ...
 
     async def wait_until_taken_over(self) -> None:
         """Wait until another machine has taken the store over; this server can no longer use it."""
-        ...

@@ -1,7 +1,5 @@
 """Checkpoints: copy the write-ahead log into the database when the store is idle or the log is large."""
 
-from __future__ import annotations
-
 import sqlite3
 import time
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 A lane is the queue of one owner, priority and batch.
 """
 
-from __future__ import annotations
-
 import heapq
 import sqlite3
 from collections.abc import Iterator
@@ -14,19 +12,19 @@ from typing import Any
 
 from ...core.batches import Batch
 from .. import capacity, transitions
-from ..ports.store import Capacity
+from ..port_values import Capacity
 from .rows import batch_from
-from .sql_files import QUERIES
+from .sql_files import one, run
 
 
 def choose(
     db: sqlite3.Connection, *, server: str, owner: str | None, room: Capacity, limit: int, at: float
 ) -> tuple[list[int], list[Batch]]:
     """Return the ``jobs.n`` of the jobs that may run now, and the batches that start with them."""
-    here, bulk = _one(db, "running_here", server=server)
+    here, bulk = one(db, "running_here", server=server)
     if here >= room.running:
         return [], []
-    owners = dict(db.execute(QUERIES["running_by_owner"]).fetchall())
+    owners = dict(run(db, "running_by_owner").fetchall())
     batches = _Batches(db, server)
     load = capacity.RunningCounts(here=here, bulk=bulk, owners=owners, lanes=batches.lanes)
     limit = min(limit, room.running - here)  # one lane may supply all of them
@@ -54,7 +52,7 @@ def choose(
 def has_work(db: sqlite3.Connection, *, server: str, owner: str) -> bool:
     """Return whether jobs are queued or waiting, those of paused batches excepted."""
     batches = _Batches(db, server)
-    with closing(db.execute(QUERIES["waiting_lanes"], {"server": server, "owner": owner})) as waiting:
+    with closing(run(db, "waiting_lanes", server=server, owner=owner)) as waiting:
         lanes = {lane for (lane,) in waiting}
     queued = (lane["lane"] for lane in _queued_lanes(db, server) if lane["owner"] == owner)
     return any(not batches.is_paused(owner, lane) for lane in chain(lanes, queued))
@@ -73,9 +71,9 @@ class _Batches:
         key = (owner, lane)
         if not lane or key in self._known:
             return
-        self._known[key] = batch = batch_from(_one(self._db, "batch", owner=owner, id=lane))
+        self._known[key] = batch = batch_from(one(self._db, "batch", owner=owner, id=lane))
         if batch.limit is not None:
-            running, waiting = _one(self._db, "active_of_lane", owner=owner, lane=lane, server=self._server)
+            running, waiting = one(self._db, "active_of_lane", owner=owner, lane=lane, server=self._server)
             self.lanes[key] = capacity.BatchSlot(limit=batch.limit, running=running, waiting=waiting)
 
     def is_paused(self, owner: str, lane: str) -> bool:
@@ -98,14 +96,10 @@ class _Batches:
 def _queued_lanes(db: sqlite3.Connection, server: str) -> Iterator[dict[str, Any]]:
     # From lane to lane by the index, however many jobs each has.
     lane: dict[str, Any] = {"batch": -1, "owner": "", "lane": ""}
-    while (row := _one(db, "next_lane", server=server, **lane)) is not None:
+    while (row := one(db, "next_lane", server=server, **lane)) is not None:
         lane = dict(row)
         yield lane
 
 
 def _rows(db: sqlite3.Connection, name: str, cursors: ExitStack, **values: Any) -> Iterator[sqlite3.Row]:
-    return cursors.enter_context(closing(db.execute(QUERIES[name], values)))
-
-
-def _one(db: sqlite3.Connection, name: str, **values: Any) -> Any:
-    return db.execute(QUERIES[name], values).fetchone()
+    return cursors.enter_context(closing(run(db, name, **values)))

@@ -1,7 +1,5 @@
 """SQLite connections: file mode, journal, migrations and the check for damage."""
 
-from __future__ import annotations
-
 import errno
 import math
 import os

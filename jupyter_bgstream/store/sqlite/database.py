@@ -1,7 +1,5 @@
 """Opens and closes a SQLite database: its files, its writer and its readers."""
 
-from __future__ import annotations
-
 import asyncio
 import sqlite3
 import threading
@@ -12,7 +10,7 @@ from typing import NamedTuple
 
 from ...core.errors import UnavailableError
 from ..changefeed import Changefeed
-from ..ports.store import Change
+from ..port_values import Change
 from . import queries
 from .connection import Journal
 from .errors import Troubles

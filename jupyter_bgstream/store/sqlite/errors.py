@@ -1,7 +1,5 @@
 """Errors of the database file, as sentences that tell a person what to do."""
 
-from __future__ import annotations
-
 import logging
 import sqlite3
 import threading

@@ -1,7 +1,5 @@
 """Locks on open files: the operating system frees one when its process dies."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

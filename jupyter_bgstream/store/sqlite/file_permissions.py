@@ -3,8 +3,6 @@
 docs/explanation/decisions/0012-permissions-of-database-files.md lists which permissions are refused or only logged.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import stat

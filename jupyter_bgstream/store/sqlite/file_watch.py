@@ -1,7 +1,5 @@
 """Detection of deleted, moved or replaced files of an open database."""
 
-from __future__ import annotations
-
 import errno
 import os
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Write operations on notices, mutes and webhook calls in one transaction."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
@@ -9,10 +7,10 @@ from typing import Any
 from ...core.codec import encode
 from ...core.notices import CALL_AFTER, Mute, Notice, mutes
 from .. import preconditions, transitions
-from ..ports.store import Change
+from ..port_values import Change
 from . import queries
 from .rows import notice_from
-from .sql_files import QUERIES
+from .sql_files import run
 
 
 class InboxTransaction:
@@ -55,7 +53,7 @@ class InboxTransaction:
         """Mute or unmute a notebook or thread for a viewer."""
         if self._one("is_muted", owner=owner, viewer=viewer, kind=mute.kind, name=mute.name)[0] != on:
             self._do("mute", owner=owner, viewer=viewer, kind=mute.kind, name=mute.name, on=on, rev=self.rev)
-            self.changes.append(Change(kind="notice", owner=owner, job=""))
+            self.changes.append(Change(kind="notice", owner=owner, subject=""))
 
     def due_webhooks(self, owner: str, *, since: float, at: float, again: float, limit: int) -> list[Notice]:
         """Return notices that are due for the webhook, and put them off until ``again``."""
@@ -96,10 +94,10 @@ class InboxTransaction:
 
     def _tell_notice(self, owner: str, notice: sqlite3.Row) -> None:
         self._do("touch_notice", n=notice["n"], rev=self.rev)
-        self.changes.append(Change(kind="notice", owner=owner, job=notice["job"]))
+        self.changes.append(Change(kind="notice", owner=owner, subject=notice["job"]))
 
     def _do(self, name: str, /, **values: Any) -> sqlite3.Cursor:
-        return self._db.execute(QUERIES[name], values)
+        return run(self._db, name, **values)
 
     def _one(self, name: str, /, **values: Any) -> Any:
         return self._do(name, **values).fetchone()

@@ -1,7 +1,5 @@
 """Write operations on jobs and batches in one transaction."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -13,7 +11,7 @@ from ...core.events import Cancelled, Citation, Delta, Event, Image, ToolCall, U
 from ...core.job import Job, Turn
 from ...core.messages import Message
 from .. import cost_ledger, preconditions, transitions
-from ..ports.store import IMAGE_CHUNK, Append, Capacity, Change, ExpiredJob, Span
+from ..port_values import IMAGE_CHUNK, Append, Capacity, Change, ExpiredJob, JobRange
 from . import claim_selection, maintenance, queries
 from .rows import batch_from, columns_of, job_of, place_of, places_of
 from .thread_writes import ThreadTransaction
@@ -62,7 +60,7 @@ class Transaction(ThreadTransaction):
         if (batch := self._batch(asked)) is not None:
             self._put_batch(batch.reopened(asked.status))
             if self._forget_notices(batch.owner, batch.id):  # it is out of date
-                self.changes.append(Change(kind="notice", owner=batch.owner, job=""))
+                self.changes.append(Change(kind="notice", owner=batch.owner, subject=""))
             if batch.paused is not None:
                 self._tell_batch(batch)
         job = msgspec.structs.replace(job, root=asked.root or asked.id)
@@ -142,9 +140,9 @@ class Transaction(ThreadTransaction):
         at: float,
         limit: int,
         max_queued: int,
-        span: Span | None,
+        span: JobRange | None,
         submitted_by: str | None = None,
-    ) -> Span | None:
+    ) -> JobRange | None:
         """Retry jobs that ended without a whole answer; return the jobs that are left over."""
         queries.find_batch(self._db, owner, batch_id)
         after, upto = span or (0, int(self._one("newest_n")[0]))
@@ -223,7 +221,9 @@ class Transaction(ThreadTransaction):
         self._insert_events(n, tail, encoded)
         self._insert_images(n, images, files)
         self._do("grow_job", n=n, seq=tail, rev=self.rev, preview=append.preview, resume=append.resume)
-        self.changes.append(Change(kind="events", owner=job.owner, job=job.id, status=status, seq=tail, events=encoded))
+        self.changes.append(
+            Change(kind="events", owner=job.owner, subject=job.id, status=status, seq=tail, events=encoded)
+        )
         return tail
 
     def end(
@@ -258,7 +258,7 @@ class Transaction(ThreadTransaction):
         self._forget_empty_batch(job)
         newest = self._do("insert_deleted", owner=owner, id=job_id, rev=self.rev).lastrowid
         self._do("forget_deleted", newest=newest, kept=REMEMBERED_DELETIONS)
-        self.changes.append(Change(kind="deleted", owner=owner, job=job_id))
+        self.changes.append(Change(kind="deleted", owner=owner, subject=job_id))
 
     def _forget_in_chain(self, deleted: Job) -> None:
         # Close the gap in the chain of retries. Without its newest job, the one before represents the chain again.

@@ -9,8 +9,6 @@ that before its next transaction and before its next commit, and neither reads n
 Neither locks nor wall clocks are used: they are not reliable between machines. See docs/explanation/decisions/0011.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import re

@@ -1,7 +1,5 @@
 """Delivery of outcomes and changes from the writer's thread to the event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time
@@ -12,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...core.errors import UnavailableError
-from ..ports.store import Change
+from ..port_values import Change
 from .job_writes import Transaction
 
-STUCK = 5.0  # seconds that one SQLite call may take, in addition to the patience with locks
-LOOK = 1.0  # seconds between checks for operations that wait too long
-HANGS = "The store does not respond: its disk may hang. Nothing was stored. Try again when the disk is back."
+SQLITE_CALL_SECONDS = 5.0  # seconds that one SQLite call may take, in addition to the patience with locks
+CHECK_SECONDS = 1.0  # seconds between checks for operations that wait too long
+NOT_RESPONDING = "The store does not respond: its disk may hang. Nothing was stored. Try again when the disk is back."
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +46,9 @@ class Outcome:
 class Delivery:
     """Sets the futures of operations and calls ``publish`` with changes, in order, in the event loop that created it.
 
-    Everything is delivered exactly once, even if the event loop cannot be notified at that moment: see ``ring``. If the
-    thread hangs, as on a disk that does not respond, operations that wait longer than ``patience`` plus STUCK are
-    withdrawn.
+    Everything is delivered exactly once, even if the event loop cannot be notified at that moment: see ``notify_loop``.
+    If the thread hangs, as on a disk that does not respond, operations that wait longer than ``patience`` plus
+    SQLITE_CALL_SECONDS are withdrawn.
     """
 
     def __init__(self, publish: Callable[[Sequence[Change]], None], *, patience: Callable[[], float]) -> None:
@@ -67,25 +65,25 @@ class Delivery:
         item = Item(operation, light, self._loop.create_future(), time.monotonic())
         self._expected[item] = None
         if self._timer is None:
-            self._timer = self._loop.call_later(LOOK, self._withdraw)
+            self._timer = self._loop.call_later(CHECK_SECONDS, self._withdraw)
         return item
 
     def _withdraw(self) -> None:
-        late = time.monotonic() - self._patience() - STUCK
+        late = time.monotonic() - self._patience() - SQLITE_CALL_SECONDS
         for item in [item for item in self._expected if item.asked < late and not item.withdrawn]:
             item.withdrawn = True
             if not item.committing:  # else it may be stored, and only the writer knows
                 del self._expected[item]
                 if not item.future.done():
-                    item.future.set_exception(UnavailableError(HANGS))
-        self._timer = self._loop.call_later(LOOK, self._withdraw) if self._expected else None
+                    item.future.set_exception(UnavailableError(NOT_RESPONDING))
+        self._timer = self._loop.call_later(CHECK_SECONDS, self._withdraw) if self._expected else None
 
     def put(self, outcomes: Sequence[Outcome], changes: Sequence[Change]) -> None:
         """Queue outcomes and changes; called in the writer's thread."""
         self._waiting.append((outcomes, changes))
         self._must_notify = True
 
-    def ring(self) -> None:
+    def notify_loop(self) -> None:
         """Notify the event loop if something is queued; call again if this raises."""
         if self._must_notify:
             with suppress(RuntimeError):  # the loop was closed before the store

@@ -6,17 +6,15 @@ changes stored rows, and a log is joined from its beginning without gaps. So one
 where its loose rows begin, and whether what was read before a transaction is still valid within it.
 """
 
-from __future__ import annotations
-
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
-from ..ports.store import ExpiredJob
+from ..port_values import ExpiredJob
 from .rows import place_of, places_of
-from .sql_files import QUERIES
+from .sql_files import one, run
 
 SEGMENT_EVENTS = 256
 SEGMENT_BYTES = 256 * 1024  # of events, about; a larger row is not split
@@ -43,8 +41,6 @@ def expired_jobs(
     db: sqlite3.Connection, *, owner: str | None, before: float, unread: bool, limit: int
 ) -> list[ExpiredJob]:
     """Return ended jobs that may be deleted, oldest first; see ``MaintenanceStore``."""
-    asked = {"owner": owner, "before": before, "unread": unread, "limit": limit}
-    rows = db.execute(QUERIES["old_jobs"], asked).fetchall()
     return [
         ExpiredJob(
             owner=row["owner"],
@@ -52,16 +48,16 @@ def expired_jobs(
             log=row["log"],
             ended_at=row["ended_at"],
             announced_at=row["announced_at"],
-            bytes=db.execute(QUERIES["bytes_of_job"], places_of(row["n"]) | {"n": row["n"]}).fetchone()[0],
+            bytes=one(db, "bytes_of_job", **places_of(row["n"]), n=row["n"])[0],
         )
-        for row in rows
+        for row in run(db, "old_jobs", owner=owner, before=before, unread=unread, limit=limit).fetchall()
     ]
 
 
 def announce(db: sqlite3.Connection, jobs: Sequence[ExpiredJob], *, at: float) -> None:
     """Store when the deletion of jobs was first announced."""
     for job in jobs:
-        db.execute(QUERIES["announce"], {"owner": job.owner, "id": job.id, "log": job.log, "at": at})
+        run(db, "announce", owner=job.owner, id=job.id, log=job.log, at=at)
 
 
 def size(db: sqlite3.Connection, *, owner: str | None) -> int:
@@ -69,8 +65,8 @@ def size(db: sqlite3.Connection, *, owner: str | None) -> int:
 
     If the database has other owners, return the bytes of this owner's texts, without the overhead of the database.
     """
-    if owner is not None and db.execute(QUERIES["has_other_owners"], {"owner": owner}).fetchone()[0]:
-        return int(db.execute(QUERIES["bytes_of_owner"], {"owner": owner}).fetchone()[0])
+    if owner is not None and one(db, "has_other_owners", owner=owner)[0]:
+        return int(one(db, "bytes_of_owner", owner=owner)[0])
     pages, free, page = (_pragma(db, name) for name in ("page_count", "freelist_count", "page_size"))
     return (pages - free) * page
 
@@ -89,8 +85,8 @@ def give_back(db: sqlite3.Connection) -> None:
 def next_segments(db: sqlite3.Connection) -> list[Segment]:
     """Return the segments of the next step, compressed, from any logs with loose rows; change nothing."""
     found: list[Segment] = []
-    for n, seq, packed_seq, ended in db.execute(QUERIES["logs_to_pack"], {"long": LONG, "limit": STEP_ROWS}).fetchall():
-        with closing(db.execute(QUERIES["loose_events"], places_of(n, after=packed_seq))) as rows:
+    for n, seq, packed_seq, ended in run(db, "logs_to_pack", long=LONG, limit=STEP_ROWS).fetchall():
+        with closing(run(db, "loose_events", **places_of(n, after=packed_seq))) as rows:
             for segment in _segments(n, rows, tail=seq if ended else None):
                 found.append(segment)
                 if sum(it.rows for it in found) >= STEP_ROWS or sum(it.size for it in found) >= STEP_BYTES:
@@ -104,13 +100,13 @@ def join(db: sqlite3.Connection, segments: Sequence[Segment]) -> None:
     A segment is skipped if its log was deleted, or joined by another server in the meantime.
     """
     for segment in segments:
-        row = db.execute(QUERIES["packed_seq"], {"n": segment.n}).fetchone()
+        row = one(db, "packed_seq", n=segment.n)
         if row is None or row["packed_seq"] != segment.first - 1:
             continue
         place = place_of(segment.n, segment.last)
-        db.execute(QUERIES["delete_events"], {"from": place_of(segment.n, segment.first), "to": place})
-        db.execute(QUERIES["insert_packed_events"], {"place": place, "first": segment.first, "body": segment.body})
-        db.execute(QUERIES["set_packed_seq"], {"n": segment.n, "seq": segment.last})
+        run(db, "delete_events", **{"from": place_of(segment.n, segment.first), "to": place})
+        run(db, "insert_packed_events", place=place, first=segment.first, body=segment.body)
+        run(db, "set_packed_seq", n=segment.n, seq=segment.last)
 
 
 def _segments(n: int, rows: Iterable[sqlite3.Row], *, tail: int | None) -> Iterator[Segment]:

@@ -1,7 +1,5 @@
 """Store methods made from transaction operations and queries."""
 
-from __future__ import annotations
-
 import inspect
 import re
 import sqlite3

@@ -4,8 +4,6 @@ A write-ahead log needs memory that all its processes map. Machines have no memo
 damage the file (https://sqlite.org/wal.html, under "Overview").
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

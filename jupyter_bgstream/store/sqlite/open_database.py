@@ -1,7 +1,5 @@
 """Opens the database file of this host: permissions, locks, lease, migrations; a damaged file is quarantined."""
 
-from __future__ import annotations
-
 import logging
 import os
 import socket

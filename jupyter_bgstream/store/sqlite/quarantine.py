@@ -1,7 +1,5 @@
 """Quarantine of damaged databases: renaming, listing and the warning about them."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from datetime import UTC, datetime
 from glob import escape

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from queue import SimpleQueue
-from types import TracebackType
 from typing import TypeVar
 
 from ...core.errors import BgStreamError
@@ -45,9 +44,7 @@ class Readers:
             self._connections = connections.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._threads.shutdown()
         self._connections.close()
 

@@ -1,7 +1,5 @@
 """Conversion between rows of the database and values of the core."""
 
-from __future__ import annotations
-
 import sqlite3
 import zlib
 from typing import Any
@@ -16,7 +14,7 @@ from ...core.messages import Message
 from ...core.notices import Notice
 from ...core.state import ErrorInfo
 from ...core.threads import Conversation, Fork
-from ..ports.store import Change
+from ..port_values import Change
 from ..transitions import listed
 
 _spec = msgspec.json.Decoder(JobSpec)
@@ -47,36 +45,15 @@ def events_of(body: bytes, packed: int) -> list[bytes]:
 
 def job_of(row: sqlite3.Row | dict[str, Any]) -> Job:
     """Return the job of a row of ``whole_jobs``."""
-    return Job(
-        id=row["id"],
-        owner=row["owner"],
-        log=row["log"],
-        spec=_spec.decode(row["spec"]),
-        status=row["status"],
-        server=row["server"],
-        seq=row["seq"],
-        attempt=row["attempt"],
-        fence=row["fence"],
-        thread=row["thread"],
-        previous=row["previous"],
-        history=_history.decode(row["history"]),
-        turns=_turns.decode(row["turns"]),
-        preview=row["preview"],
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        ended_at=row["ended_at"],
-        not_before=row["not_before"],
-        usage=None if row["usage"] is None else _usage.decode(row["usage"]),
-        cost=row["cost"],
-        cost_estimated=bool(row["cost_estimated"]),
-        finish_reason=row["finish_reason"],
-        resume=row["resume"],
-        error=None if row["error"] is None else _error.decode(row["error"]),
-        retry_of=row["retry_of"],
-        retried_by=row["retried_by"],
-        root=row["root"],
-        submitted_by=row["submitted_by"],
-    )
+    fields = {name: row[name] for name in Job.__struct_fields__} | {
+        "spec": _spec.decode(row["spec"]),
+        "history": _history.decode(row["history"]),
+        "turns": _turns.decode(row["turns"]),
+        "usage": None if row["usage"] is None else _usage.decode(row["usage"]),
+        "cost_estimated": bool(row["cost_estimated"]),
+        "error": None if row["error"] is None else _error.decode(row["error"]),
+    }
+    return Job(**fields)
 
 
 def listed_job_of(row: sqlite3.Row) -> Job:
@@ -127,4 +104,4 @@ def fork_from(row: sqlite3.Row) -> Fork:
 
 def change_from(row: sqlite3.Row) -> Change:
     """Return a change that another process made, without events."""
-    return Change(kind=row["kind"], owner=row["owner"], job=row["id"], status=row["status"], seq=row["seq"])
+    return Change(kind=row["kind"], owner=row["owner"], subject=row["id"], status=row["status"], seq=row["seq"])

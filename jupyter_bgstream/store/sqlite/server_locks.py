@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 from urllib.parse import quote, unquote
 
@@ -61,7 +60,7 @@ class ServerLocks:
             self._fd = self._take(self._path(self._server), PATIENCE)
             if self._fd is not None:
                 os.ftruncate(self._fd, 0)
-            self.found_dead = any(_state_of(path) == "free" and not _is_closed(path) for path in self._others())
+            self.found_dead = any(state_of(path) == "free" and not _is_closed(path) for path in self._others())
         except OSError as error:
             self._let_go(remove=True)
             raise self._no_lock(error) from error
@@ -69,10 +68,8 @@ class ServerLocks:
             raise UnavailableError(f"A server with the id {self._server!r} already runs on this database.")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._let_go(remove=error is not None)  # a server that did not start has no jobs
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self._let_go(remove=kind is not None)  # a server that did not start has no jobs
 
     def hold(self) -> bool:
         """Make this server's lock file again if it was deleted; return whether it was.
@@ -97,7 +94,7 @@ class ServerLocks:
 
     def is_dead(self, server: str) -> bool:
         """Return whether a server's lock is free, or its file has been missing for long."""
-        state = _state_of(self._path(server))
+        state = state_of(self._path(server))
         if state != "missing":
             self._missing_since.pop(server, None)
             return state == "free"
@@ -108,11 +105,11 @@ class ServerLocks:
 
     def is_alone(self) -> bool:
         """Return whether no other server is alive."""
-        return not any(_state_of(path) == "held" for path in self._others())
+        return not any(state_of(path) == "held" for path in self._others())
 
     def dead_servers(self) -> set[str]:
         """Return the servers whose lock files exist and are free."""
-        return {unquote(path.name.removesuffix(SUFFIX)) for path in self._others() if _state_of(path) == "free"}
+        return {unquote(path.name.removesuffix(SUFFIX)) for path in self._others() if state_of(path) == "free"}
 
     def forget(self, servers: set[str]) -> None:
         """Remove the lock files of dead servers that have no jobs left."""
@@ -179,21 +176,32 @@ class ServerLocks:
     def _take(path: Path, patience: float, stop: threading.Event | None = None) -> int | None:
         deadline = time.monotonic() + patience
         while True:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                taken = try_lock(fd) and is_same_file(path, fd)
-            except OSError:
-                os.close(fd)
-                raise
-            if taken:
+            if (fd := open_locked(path, os.O_RDWR | os.O_CREAT)) is not None:
                 return fd
-            os.close(fd)
             if time.monotonic() > deadline or (stop is not None and stop.is_set()):
                 return None
             time.sleep(0.001)
 
 
-def _state_of(path: Path) -> Literal["missing", "held", "free"]:
+def open_locked(path: Path, flags: int) -> int | None:
+    """Open and lock a file; return None if another process holds it or has removed it.
+
+    Raises:
+        OSError: It cannot be opened, or the file system has no locks.
+    """
+    fd = os.open(path, flags, 0o600)
+    try:
+        if try_lock(fd) and is_same_file(path, fd):
+            return fd
+    except OSError:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
+
+
+def state_of(path: Path) -> Literal["missing", "held", "free"]:
+    """Return whether a running server holds a lock file; keeps the file."""
     state, fd = _lock_if_free(path)
     if fd is not None:
         os.close(fd)

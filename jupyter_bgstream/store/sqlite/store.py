@@ -1,12 +1,10 @@
 """The store on a SQLite file: each method of the ``Store`` protocol is one transaction or one query."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from ...core.errors import BgStreamError
 from ...core.job import Job
-from ..ports.store import Append
+from ..port_values import Append
 from . import claim_selection, maintenance, queries
 from .database import SQLiteDatabase
 from .job_writes import Transaction, is_quiet

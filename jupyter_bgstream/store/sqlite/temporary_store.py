@@ -1,7 +1,5 @@
 """A store for as long as its server runs: SQLite in a private directory that is removed when the store closes."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil
@@ -14,9 +12,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ...core.errors import UnavailableError
-from .file_locks import is_same_file, try_lock
 from .open_database import Files
 from .readers import Readers
+from .server_locks import open_locked
 from .store import SQLiteStore
 
 PREFIX = "jupyter-bgstream-"
@@ -101,17 +99,9 @@ def _lock(directory: Path) -> int | None:
     else:
         target, flags = directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     try:
-        fd = os.open(target, flags, 0o600)
+        return open_locked(target, flags)
     except FileNotFoundError:
         return None
-    try:
-        if try_lock(fd) and is_same_file(target, fd):
-            return fd
-    except OSError:
-        os.close(fd)
-        raise
-    os.close(fd)
-    return None
 
 
 def _is_mine(directory: Path) -> bool:

@@ -1,12 +1,10 @@
 """Write operations on threads in one transaction."""
 
-from __future__ import annotations
-
 from ...core.codec import encode
 from ...core.events import Cancelled, Event
 from ...core.job import Job
 from ...core.threads import Fork
-from ..ports.store import Change
+from ..port_values import Change
 from ..threads import check_free, no_such_thread
 from .inbox_writes import InboxTransaction
 
@@ -61,10 +59,10 @@ class ThreadTransaction(InboxTransaction):
         self._do("rename_fork", **names)
         self._do("rename_origin", **names)
         self.changes += [
-            Change(kind="job", owner=owner, job=row["id"], status=row["status"], seq=row["seq"]) for row in jobs
+            Change(kind="job", owner=owner, subject=row["id"], status=row["status"], seq=row["seq"]) for row in jobs
         ]
         if renamed > 0:
-            self.changes.append(Change(kind="notice", owner=owner, job=""))
+            self.changes.append(Change(kind="notice", owner=owner, subject=""))
 
     def delete_thread(self, owner: str, name: str, event: Cancelled) -> list[Job]:
         """Cancel and delete all jobs of a thread, and its fork."""

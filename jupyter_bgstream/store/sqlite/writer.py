@@ -1,7 +1,5 @@
 """Single writer thread with group commit; it pauses between commits so that other processes can take the lock."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import sqlite3
@@ -14,22 +12,22 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from ...core.errors import BgStreamError, UnavailableError
-from ..ports.store import Change
+from ..port_values import Change
 from .availability import Availability
 from .checkpoints import Checkpoints
 from .connection import patiently
 from .errors import Troubles, code_of
 from .file_watch import LostFileError
 from .job_writes import Transaction
-from .loop_bridge import HANGS, Delivery, Item, Outcome
+from .loop_bridge import NOT_RESPONDING, Delivery, Item, Outcome
 from .queries import changes_since, revision
 
-PAUSE = 0.002  # seconds for which the lock is free after a commit, at least
-LONGEST_PAUSE = 0.1  # seconds; a commit may have held the lock for long because this process was frozen in it
+MIN_UNLOCKED_SECONDS = 0.002  # for which the lock is free after a commit, at least
+MAX_UNLOCKED_SECONDS = 0.1  # a commit may have held the lock for long because this process was frozen in it
 POLL_SECONDS = 0.02  # between checks for commits of other processes while there are some
 IDLE_POLL_SECONDS = 0.5  # between checks otherwise
 FAST_POLL_SECONDS = 5.0  # after another process's commit, in which more are expected
-MOST_FAILURES = 5  # consecutive unexpected failures after which the thread ends
+MAX_FAILURES = 5  # consecutive unexpected failures after which the thread ends
 FAILURE_PAUSE_SECONDS = 0.05  # between a failure and the next step
 
 T = TypeVar("T")
@@ -54,8 +52,8 @@ class Writer:
     """Runs operations in its thread, in order, and calls ``publish`` with the changes of all processes' commits.
 
     - A commit starts at once when the writer has been idle. After a commit that held the lock for d seconds the writer
-      leaves it free for max(d, PAUSE), at most LONGEST_PAUSE: consecutive commits would starve other servers on this
-      file.
+      leaves it free for max(d, MIN_UNLOCKED_SECONDS), at most MAX_UNLOCKED_SECONDS: consecutive commits would starve
+      other servers on this file.
     - Each operation waits for at most ``patience`` seconds: behind others, for the lock and, with a rollback journal,
       for readers.
     - Each commit with changes raises the number in ``revision``. The writer compares it with the last known number at
@@ -140,7 +138,7 @@ class Writer:
                 failures = 0
             except BaseException as error:
                 failures += 1
-                if not isinstance(error, Exception) or failures == MOST_FAILURES:
+                if not isinstance(error, Exception) or failures == MAX_FAILURES:
                     self._break_off(error)
                     return
                 try:
@@ -152,13 +150,13 @@ class Writer:
 
     def _step(self) -> bool:
         """Commit the waiting operations, or else check for commits of other processes; return whether to continue."""
-        self._delivery.ring()
+        self._delivery.notify_loop()
         if not self._next():
             return False
         if self._taken:
             self._commit(self._taken)
         else:
-            self._look_around()
+            self._poll_other_commits()
         return True
 
     def _next(self) -> bool:
@@ -222,7 +220,7 @@ class Writer:
                 refused, error = [fault.item], self._unavailable(fault.error)
             except _WithdrawnError:
                 self._roll_back()
-                refused, error = [item for item in items if item.withdrawn], UnavailableError(HANGS)
+                refused, error = [item for item in items if item.withdrawn], UnavailableError(NOT_RESPONDING)
             except BgStreamError as lost:
                 self._roll_back()
                 refused, error = items, lost
@@ -266,7 +264,7 @@ class Writer:
             self._wait_for("COMMIT", first)  # with a rollback journal, for readers
         finally:
             now = time.monotonic()
-            self._next_begin_at = now + min(max(now - began, PAUSE), LONGEST_PAUSE)
+            self._next_begin_at = now + min(max(now - began, MIN_UNLOCKED_SECONDS), MAX_UNLOCKED_SECONDS)
         if transaction.changes:
             self._rev = transaction.rev
         return outcomes, transaction.changes
@@ -328,7 +326,7 @@ class Writer:
             self._fast_poll_until = time.monotonic() + FAST_POLL_SECONDS
             self._deliver((), changes)
 
-    def _look_around(self) -> None:
+    def _poll_other_commits(self) -> None:
         # An error is not lost here: the next read or write raises it.
         try:
             self._check_commit()
@@ -340,10 +338,10 @@ class Writer:
 
     def _deliver(self, outcomes: Sequence[Outcome], changes: Sequence[Change]) -> None:
         self._delivery.put(outcomes, changes)
-        if outcomes:  # these items have their outcomes now, even if ``ring`` fails
+        if outcomes:  # these items have their outcomes now, even if ``notify_loop`` fails
             done = {outcome.item for outcome in outcomes}
             self._taken = [item for item in self._taken if item not in done]
-        self._delivery.ring()
+        self._delivery.notify_loop()
 
     def _unavailable(self, error: BaseException) -> UnavailableError:
         return self._troubles.unavailable(error, action="written")

@@ -6,6 +6,7 @@ Run it before a new migration is added. Released files are then never written ag
 
 import asyncio
 import sqlite3
+import sys
 import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
@@ -37,11 +38,12 @@ from jupyter_bgstream.core.messages import Message
 from jupyter_bgstream.core.notices import Mute
 from jupyter_bgstream.outputs.batch import batch_bundle
 from jupyter_bgstream.outputs.mimebundle import OutputSnapshot, bundle, bundle_of_several
-from jupyter_bgstream.store.ports.store import JobFilter
+from jupyter_bgstream.store.port_values import JobFilter
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.sql_files import migrations
-from jupyter_bgstream.testing.factories import append
-from jupyter_bgstream.testing.store_contract import ALL, ROOM, new_job
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from store.factories import ALL, ROOM, append, new_job
 
 FOLDER = Path(__file__).parent
 OWNERS = ("ada", "grace")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ...core.job import Job
-from ...store.ports.store import ExpiredJob
-from .base import MemoryBase
+from store.model.base import MemoryBase
+
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.store.port_values import ExpiredJob
 
 
 class MemoryMaintenance(MemoryBase):

@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
+from store.model.base import MemoryBase
+from store.model.costs import summed
+from store.model.state import StoredJob
 
-from ...core.batches import Batch
-from ...core.costs import By, CostRow
-from ...core.errors import BgStreamError
-from ...core.events import Event, Waiting
-from ...core.job import Job, Turn
-from ...core.messages import Message
-from ...store import capacity, cost_ledger, preconditions, transitions
-from ...store.ports.store import IMAGE_CHUNK, Append, Capacity, Change, JobFilter, StoredImage
-from .base import MemoryBase
-from .state import StoredJob
+from jupyter_bgstream.core.batches import Batch
+from jupyter_bgstream.core.costs import By, CostRow
+from jupyter_bgstream.core.errors import BgStreamError
+from jupyter_bgstream.core.events import Event, Waiting
+from jupyter_bgstream.core.job import Job, Turn
+from jupyter_bgstream.core.messages import Message
+from jupyter_bgstream.store import capacity, cost_ledger, preconditions, transitions
+from jupyter_bgstream.store.port_values import IMAGE_CHUNK, Append, Capacity, Change, JobFilter, StoredImage
 
 
 class MemoryJobs(MemoryBase):
@@ -43,7 +44,7 @@ class MemoryJobs(MemoryBase):
         elif batch is not None and asked is not None:
             state.batches[job.owner, batch.id] = batch.reopened(asked.job.status)
             if state.inbox.forget_batch(job.owner, batch.id):  # it is out of date
-                self._feed.publish([Change(kind="notice", owner=job.owner, job="")])
+                self._feed.publish([Change(kind="notice", owner=job.owner, subject="")])
             if batch.paused is not None:
                 self._feed.publish([transitions.batch_change(batch)])
         if asked is None:
@@ -181,7 +182,7 @@ class MemoryJobs(MemoryBase):
     ) -> list[CostRow]:
         here = (cost_ledger.entry_of(stored.job) for stored in self._of(owner))
         entries = [*filter(None, here), *self._state.ledger.get(owner, ())]
-        return cost_ledger.summed(entries, by=by, since=since, until=until)
+        return summed(entries, by=by, since=since, until=until)
 
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
         stored = self._find(job.owner, job.id)
@@ -225,7 +226,7 @@ class MemoryJobs(MemoryBase):
         self._forget_in_chain(deleted)
         self._forget_empty(self._batch(deleted))
         self._state.inbox.forget_job(owner, job_id)
-        self._feed.publish([Change(kind="deleted", owner=owner, job=job_id)])
+        self._feed.publish([Change(kind="deleted", owner=owner, subject=job_id)])
 
     def _touch_fork(self, deleted: Job) -> None:
         key = (deleted.owner, deleted.thread or "")

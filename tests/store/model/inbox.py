@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ...core.job import Job
-from ...core.notices import CALL_AFTER, Mute, Notice, mutes
-from ...store import preconditions, transitions
-from ...store.ports.store import Change
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.notices import CALL_AFTER, Mute, Notice, mutes
+from jupyter_bgstream.store import preconditions, transitions
+from jupyter_bgstream.store.port_values import Change
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Inbox:
             mine.add(mute)
         else:
             mine.remove(mute)
-        self._publish([Change(kind="notice", owner=owner, job="")])
+        self._publish([Change(kind="notice", owner=owner, subject="")])
 
     def rename_thread(self, owner: str, name: str, new: str) -> bool:
         """Rename a thread in notices and mutes; return whether there were any."""
@@ -125,7 +125,7 @@ class Inbox:
         due = [
             stored
             for stored in self._of(owner)
-            if stored.call_at is not None and transitions.is_call_due(stored.call_at, stored.notice.created_at, at=at)
+            if stored.call_at is not None and _is_call_due(stored.call_at, stored.notice.created_at, at=at)
         ]
         due.sort(key=lambda stored: stored.call_at or 0.0)
         wanted = []
@@ -143,3 +143,13 @@ class Inbox:
 
     def _of(self, owner: str) -> Iterator[StoredNotice]:
         return (stored for stored in self._notices.values() if stored.notice.owner == owner)
+
+
+def _is_call_due(call_at: float, created_at: float, *, at: float) -> bool:
+    """Return whether a notice is due for the webhook.
+
+    A notice is also due if a clock was set back: if it was never sent and is from the future, or was put off for longer
+    than any delay.
+    """
+    first = abs(call_at - CALL_AFTER - created_at) < 0.001
+    return call_at <= at or call_at > at + transitions.FARTHEST or (first and created_at > at)

@@ -20,10 +20,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from .clock import PATIENCE
-from .http_connection import Request
-from .scripted_provider import Reply
-from .scripts import JSON, Hold, Live, Script, Send, event, pieces_of, refusal
+from jupyter_bgstream.testing.clock import PATIENCE
+from jupyter_bgstream.testing.http_connection import Request
+from jupyter_bgstream.testing.scripted_provider import Reply
+from jupyter_bgstream.testing.scripts import JSON, Hold, Live, Script, Send, event, pieces_of, refusal
 
 Piece = dict[str, Any] | Hold  # an event without its number, or a stop until a release
 

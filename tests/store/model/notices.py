@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...core.notices import Mute, Notice
-from .base import MemoryBase
+from store.model.base import MemoryBase
+
+from jupyter_bgstream.core.notices import Mute, Notice
 
 
 class MemoryNotices(MemoryBase):

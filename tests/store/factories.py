@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from ..core.codec import decode_events
-from ..core.cursor import new_log
-from ..core.events import Completed, Delta, Event
-from ..core.job import Job, JobSpec, StoredPriority
-from ..core.messages import Message
-from ..store.ports.store import Append, Capacity, Change, JobFilter, LogStore, Store, append_one
+import msgspec
+
+from jupyter_bgstream.core.codec import decode_events
+from jupyter_bgstream.core.cursor import new_log
+from jupyter_bgstream.core.events import Completed, Delta, Event, Failed
+from jupyter_bgstream.core.job import Job, JobSpec, StoredPriority
+from jupyter_bgstream.core.messages import Message
+from jupyter_bgstream.store.port_values import Append, Capacity, Change, JobFilter
+from jupyter_bgstream.store.ports.logs import LogStore, append_one
+from jupyter_bgstream.store.ports.store import Store
 
 HERE = "server-here"
 THERE = "server-there"  # dead: it holds no lock
@@ -19,6 +23,7 @@ OWNER = "ada"
 ALL = 1 << 30  # bytes
 ROOM = Capacity(running=1000, bulk=1000, owner=1000)
 DONE = Completed(at=50.0, finish_reason="stop")
+FAILED = Failed(at=50.0, code="internal", message="No.")
 
 _SPEC_FIELDS = frozenset(JobSpec.__struct_fields__)
 
@@ -83,6 +88,20 @@ async def ended(store: Store, job_id: str = "job-0001", end: Event = DONE, **fie
     await running(store, job_id, **fields)
     job, _ = await store.end(fields.get("owner", OWNER), job_id, end)
     return job
+
+
+async def retried(store: Store, job_id: str, new_id: str, **fields: Any) -> Job:
+    """Retry an ended job."""
+    spec = (await store.job(OWNER, job_id)).spec
+    again = msgspec.structs.replace(new_job(new_id, **fields), spec=spec, retry_of=job_id)
+    job, _ = await store.submit(again, max_queued=100)
+    return job
+
+
+async def finish(store: Store, job_id: str, end: Event) -> None:
+    """Claim all ready jobs and end one."""
+    await claim(store)
+    await store.end(OWNER, job_id, end)
 
 
 async def anew(store: Store, job_id: str = "job-0001") -> tuple[Job, Job]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...core.batches import Batch
-from ...core.codec import encode
-from ...core.events import MediaType
-from ...core.job import Job
-from ...core.threads import Fork
-from ...store import cost_ledger
-from .inbox import Inbox
+from store.model.inbox import Inbox
+
+from jupyter_bgstream.core.batches import Batch
+from jupyter_bgstream.core.codec import encode
+from jupyter_bgstream.core.events import MediaType
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.threads import Fork
+from jupyter_bgstream.store import cost_ledger
 
 
 @dataclass

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
+from store.factories import DONE, HERE, OWNER, append, claim, ended, log_of, new_job, running, text_deltas
 
-from ..core.batches import Batch, BatchSpec
-from ..core.errors import BgStreamError, FencedError, IllegalEventError, NotFoundError
-from ..core.events import Attempt, Event, Image, Waiting
-from ..core.state import fold
-from ..store.ports.store import IMAGE_CHUNK, Store, StoredImage
-from .factories import DONE, HERE, OWNER, append, claim, ended, log_of, new_job, running, text_deltas
+from jupyter_bgstream.core.batches import Batch, BatchSpec
+from jupyter_bgstream.core.errors import BgStreamError, FencedError, IllegalEventError, NotFoundError
+from jupyter_bgstream.core.events import Attempt, Event, Image, Waiting
+from jupyter_bgstream.core.state import fold
+from jupyter_bgstream.store.port_values import IMAGE_CHUNK, StoredImage
+from jupyter_bgstream.store.ports.store import Store
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SIZES = (1, IMAGE_CHUNK - 1, IMAGE_CHUNK, IMAGE_CHUNK + 1, 3 * IMAGE_CHUNK)

@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
+from store.model.inbox import Inbox
+from store.model.state import State, StoredJob
 
-from ...core.batches import Batch
-from ...core.errors import NotFoundError, UnavailableError
-from ...core.job import Job
-from ...store import preconditions, transitions
-from ...store.changefeed import Changefeed
-from ...store.ports.store import Change
-from .inbox import Inbox
-from .state import State, StoredJob
+from jupyter_bgstream.core.batches import Batch
+from jupyter_bgstream.core.errors import NotFoundError, UnavailableError
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.store import preconditions, transitions
+from jupyter_bgstream.store.changefeed import Changefeed
+from jupyter_bgstream.store.port_values import Change
 
 
 class MemoryBase:

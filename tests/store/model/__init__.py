@@ -1,5 +1,5 @@
 """The reference model of the store, for contract and property tests."""
 
-from .store import MemoryStore
+from store.model.store import MemoryStore
 
 __all__ = ["MemoryStore"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .batches import MemoryBatches
-from .maintenance import MemoryMaintenance
-from .notices import MemoryNotices
-from .threads import MemoryThreads
+from store.model.batches import MemoryBatches
+from store.model.maintenance import MemoryMaintenance
+from store.model.notices import MemoryNotices
+from store.model.threads import MemoryThreads
 
 
 class MemoryStore(MemoryBatches, MemoryThreads, MemoryNotices, MemoryMaintenance):

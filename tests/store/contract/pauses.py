@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from store.contract.batches import ROWS, announce, retry
+from store.factories import DONE, HERE, OWNER, THERE, append, claim, submit, take
 
-from ..core.batch_pause import AT_FIRST, IN_A_ROW, Paused
-from ..core.batches import EndCounts
-from ..core.errors import NotFoundError
-from ..core.events import Cancelled, Event, Failed, Interrupted, Waiting
-from ..store import transitions
-from ..store.ports.store import Store
-from .batch_contract import ROWS, announce, retry
-from .factories import DONE, HERE, OWNER, THERE, append, claim, submit, take
+from jupyter_bgstream.core.batch_pause import AT_FIRST, IN_A_ROW, Paused
+from jupyter_bgstream.core.batches import EndCounts
+from jupyter_bgstream.core.errors import NotFoundError
+from jupyter_bgstream.core.events import Cancelled, Event, Failed, Interrupted, Waiting
+from jupyter_bgstream.store import transitions
+from jupyter_bgstream.store.ports.store import Store
 
 REFUSED = Failed(at=50.0, code="unauthorized", message="The key is refused.")
 BROKEN = Failed(at=51.0, code="truncated", message="It broke off.")

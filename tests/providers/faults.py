@@ -5,8 +5,22 @@
 
 from __future__ import annotations
 
-from .scripted_provider import Reply, in_turn
-from .scripts import DONE, Cut, Hold, Pause, Repeat, Reset, Script, Send, Step, answer, chunk, event, refusal
+from jupyter_bgstream.testing.scripted_provider import Reply, in_turn
+from jupyter_bgstream.testing.scripts import (
+    DONE,
+    Cut,
+    Hold,
+    Pause,
+    Repeat,
+    Reset,
+    Script,
+    Send,
+    Step,
+    answer,
+    chunk,
+    event,
+    refusal,
+)
 
 FIRST = "Grüße aus "
 TEXT = FIRST + "Köln 👋"

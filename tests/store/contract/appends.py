@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from store.contract.images import new_image
+from store.factories import ALL, DONE, OWNER, append, claim, log_of, new_job, submit, take, text_deltas
 
-from ..core.errors import BgStreamError, FencedError, IllegalEventError, OutOfOrderError
-from ..core.events import Attempt, Completed, Event, Waiting
-from ..core.job import Job
-from ..store.ports.store import Append, Store
-from .factories import ALL, DONE, OWNER, append, claim, log_of, new_job, submit, take, text_deltas
-from .image_contract import new_image
+from jupyter_bgstream.core.errors import BgStreamError, FencedError, IllegalEventError, OutOfOrderError
+from jupyter_bgstream.core.events import Attempt, Completed, Event, Waiting
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.store.port_values import Append
+from jupyter_bgstream.store.ports.store import Store
 
 
 async def three_running(store: Store) -> list[Job]:
@@ -45,7 +46,7 @@ class AppendContract:
         jobs = await three_running(store)
         changes = store.changes()
         await store.append([Append(job=job, events=text_deltas("a")) for job in jobs])
-        found = [(change.job, change.seq, len(change.events)) for change in await take(changes)]
+        found = [(change.subject, change.seq, len(change.events)) for change in await take(changes)]
         assert found == [(job.id, 3, 1) for job in jobs]
 
     async def test_appends_to_one_job_are_applied_in_order(self, store: Store) -> None:

@@ -6,16 +6,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from store.factories import DONE, OWNER, claim, ended, ids_of, new_job, running, submit, take
 
-from ..core.batches import Batch, BatchSpec
-from ..core.errors import ConflictError, InvalidRequestError, NotFoundError
-from ..core.events import Cancelled, Failed
-from ..core.job import Turn
-from ..core.messages import Message
-from ..core.notices import Mute
-from ..core.threads import Conversation, Fork, Thread
-from ..store.ports.store import Change, JobFilter, Store
-from .factories import DONE, OWNER, claim, ended, ids_of, new_job, running, submit, take
+from jupyter_bgstream.core.batches import Batch, BatchSpec
+from jupyter_bgstream.core.errors import ConflictError, InvalidRequestError, NotFoundError
+from jupyter_bgstream.core.events import Cancelled, Failed
+from jupyter_bgstream.core.job import Turn
+from jupyter_bgstream.core.messages import Message
+from jupyter_bgstream.core.notices import Mute
+from jupyter_bgstream.core.schemas.threads import ThreadInfo
+from jupyter_bgstream.core.threads import Conversation, Fork
+from jupyter_bgstream.store.port_values import Change, JobFilter
+from jupyter_bgstream.store.ports.store import Store
 
 STOPPED = Cancelled(at=60.0)
 CONVERSATION = Conversation(
@@ -53,7 +55,7 @@ class ThreadContract:
             await store.thread(OWNER, "t")
         await ended(store, "job-0001", thread="t", prompt="First?")
         await submit(store, "job-0002", thread="t", prompt="Second?", model="open/large", created_at=55.0)
-        expected = Thread(
+        expected = ThreadInfo(
             name="t",
             jobs=2,
             status="queued",
@@ -111,7 +113,7 @@ class ThreadContract:
         assert await store.fork_of(OWNER, "t") is None
         assert await store.fork_of("bob", "new") is None
         assert await store.last_turn(OWNER, "new") is None
-        assert await store.thread(OWNER, "new") == Thread(
+        assert await store.thread(OWNER, "new") == ThreadInfo(
             name="new",
             jobs=0,
             status="completed",
@@ -186,7 +188,7 @@ class ThreadContract:
         changes = store.changes()
         await store.rename_thread(OWNER, "t", "u")
         received = await take(changes)
-        assert {(change.kind, change.job, change.status) for change in received} == {
+        assert {(change.kind, change.subject, change.status) for change in received} == {
             ("job", "job-0001", "completed"),
             ("job", "job-0002", "running"),
             ("job", "job-0003", "queued"),
@@ -255,7 +257,7 @@ class ThreadContract:
         cancelled = await store.delete_thread(OWNER, "t", STOPPED)
         assert [(job.id, job.status) for job in cancelled] == [("job-0006", "cancelled"), ("job-0005", "cancelled")]
         received = await take(changes)
-        gone = {change.job for change in received if change.kind == "deleted"}
+        gone = {change.subject for change in received if change.kind == "deleted"}
         assert gone == {f"job-000{n}" for n in (1, 2, 3, 5, 6)}
         assert await ids_of(store) == ["job-0004"]
         assert await ids_of(store, "bob") == ["job-0007"]
@@ -295,5 +297,5 @@ class ThreadContract:
         changes = store.changes()
         await store.rename_thread(OWNER, "t", "u")
         await store.delete_thread(OWNER, "u", STOPPED)
-        last = Change(kind="deleted", owner=OWNER, job="job-0001")
+        last = Change(kind="deleted", owner=OWNER, subject="job-0001")
         assert all(change.kind != "deleted" for change in await take(changes, last))

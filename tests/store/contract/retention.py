@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from store.factories import ALL, DONE, OWNER, append, claim, ended, new_job, running, submit, text_deltas
 
-from ..core.batches import Batch, BatchSpec
-from ..core.errors import NotFoundError
-from ..core.events import Cancelled, Completed, Waiting
-from ..store.ports.store import Store
-from .factories import ALL, DONE, OWNER, append, claim, ended, new_job, running, submit, text_deltas
+from jupyter_bgstream.core.batches import Batch, BatchSpec
+from jupyter_bgstream.core.errors import NotFoundError
+from jupyter_bgstream.core.events import Cancelled, Completed, Waiting
+from jupyter_bgstream.store.ports.store import Store
 
 
 class RetentionContract:

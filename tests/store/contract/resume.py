@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from store.factories import DONE, HERE, OWNER, THERE, append, claim, log_of, running, text_deltas
 
-from ..core.errors import FencedError
-from ..core.events import Attempt, Cancelled, Delta, Event, Usage, Waiting
-from ..core.state import fold
-from ..store.ports.store import Store
-from .factories import DONE, HERE, OWNER, THERE, append, claim, log_of, running, text_deltas
+from jupyter_bgstream.core.errors import FencedError
+from jupyter_bgstream.core.events import Attempt, Cancelled, Delta, Event, Usage, Waiting
+from jupyter_bgstream.core.state import fold
+from jupyter_bgstream.store.ports.store import Store
 
 DIED = Waiting(at=30.0, until=30.0, code="server_died", message="It died.")
 

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from store.factories import ALL, DONE, FAILED, HERE, OWNER, THERE, append, claim, ended, new_job, submit, text_deltas
 
-from ..core.batches import Batch, BatchItem, BatchSpec, EndCounts, TokenTotals
-from ..core.costs import Cost
-from ..core.errors import InvalidRequestError, NotFoundError, QueueFullError
-from ..core.events import Attempt, Cancelled, Delta, Event, Failed, Usage, Waiting
-from ..store.ports.store import Capacity, Store
-from .factories import ALL, DONE, HERE, OWNER, THERE, append, claim, ended, new_job, submit, text_deltas
+from jupyter_bgstream.core.batches import Batch, BatchItem, BatchSpec, EndCounts, TokenTotals
+from jupyter_bgstream.core.costs import Cost
+from jupyter_bgstream.core.errors import InvalidRequestError, NotFoundError, QueueFullError
+from jupyter_bgstream.core.events import Attempt, Cancelled, Delta, Event, Usage, Waiting
+from jupyter_bgstream.store.port_values import Capacity
+from jupyter_bgstream.store.ports.store import Store
 
 ROWS = "batch-rows"
-FAILED = Failed(at=50.0, code="internal", message="No.")
 
 
 def rows(*numbers: int) -> list[str]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import msgspec
+from store.model.jobs import MemoryJobs
 
-from ...core.events import Cancelled
-from ...core.job import Job
-from ...core.threads import Fork, Thread
-from ...store import preconditions, transitions
-from ...store.ports.store import Change
-from ...store.threads import check_free, no_such_thread, thread_of
-from .jobs import MemoryJobs
+from jupyter_bgstream.core.events import Cancelled
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.schemas.threads import ThreadInfo
+from jupyter_bgstream.core.threads import Fork
+from jupyter_bgstream.store import preconditions, transitions
+from jupyter_bgstream.store.port_values import Change
+from jupyter_bgstream.store.threads import check_free, no_such_thread, thread_of
 
 
 class MemoryThreads(MemoryJobs):
     """The part of ``MemoryStore`` for threads."""
 
-    async def threads(self, owner: str, *, limit: int, after: str | None = None) -> tuple[list[Thread], str | None]:
+    async def threads(self, owner: str, *, limit: int, after: str | None = None) -> tuple[list[ThreadInfo], str | None]:
         before = preconditions.page_start(after)
         places = {name: place for (whose, name), (place, _) in self._state.forks.items() if whose == owner}
         for stored in self._of(owner):  # in the order of their places
@@ -28,10 +29,10 @@ class MemoryThreads(MemoryJobs):
         page = found[:limit]
         return [self._thread(owner, name) for _, name in page], str(page[-1][0]) if len(found) > len(page) else None
 
-    async def thread(self, owner: str, name: str) -> Thread:
+    async def thread(self, owner: str, name: str) -> ThreadInfo:
         return self._thread(owner, name)
 
-    def _thread(self, owner: str, name: str) -> Thread:
+    def _thread(self, owner: str, name: str) -> ThreadInfo:
         jobs = self._in_thread(owner, name)
         return thread_of(
             name,
@@ -79,7 +80,7 @@ class MemoryThreads(MemoryJobs):
             self._state.forks[owner, new] = (placed[0], msgspec.structs.replace(placed[1], name=new))
         self._rename_origin(owner, name, new)
         if self._state.inbox.rename_thread(owner, name, new):
-            changes.append(Change(kind="notice", owner=owner, job=""))
+            changes.append(Change(kind="notice", owner=owner, subject=""))
         self._feed.publish(changes)
 
     def _rename_origin(self, owner: str, name: str, new: str | None) -> None:

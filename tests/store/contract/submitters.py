@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+from store.factories import FAILED, HERE, OWNER, append, claim, ended, ids_of, new_job, running, submit, text_deltas
 
-from ..core.batches import Batch, BatchSpec
-from ..core.events import Cancelled, Failed, Waiting
-from ..core.messages import Message
-from ..store.ports.store import JobFilter, Store
-from .factories import HERE, OWNER, append, claim, ended, ids_of, new_job, running, submit, text_deltas
+from jupyter_bgstream.core.batches import Batch, BatchSpec
+from jupyter_bgstream.core.events import Cancelled, Waiting
+from jupyter_bgstream.core.messages import Message
+from jupyter_bgstream.store.port_values import JobFilter
+from jupyter_bgstream.store.ports.store import Store
 
-FAILED = Failed(at=50.0, code="internal", message="No.")
 BATCH = "batch-0001"
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from store.factories import OWNER, append, running, submit
 
-from ..core.costs import By, CostRow
-from ..core.events import Completed, Usage
-from ..core.job import JobSource
-from ..store import cost_ledger
-from ..store.ports.store import Store
-from .factories import OWNER, append, running, submit
+from jupyter_bgstream.core.costs import By, CostRow
+from jupyter_bgstream.core.events import Completed, Usage
+from jupyter_bgstream.core.job import JobSource
+from jupyter_bgstream.store import cost_ledger
+from jupyter_bgstream.store.ports.store import Store
 
 NOON = 1_700_049_600.0  # 2023-11-15 12:00 UTC
 HOUR = 3600.0

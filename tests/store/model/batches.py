@@ -6,16 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
+from store.model.jobs import MemoryJobs
+from store.model.state import StoredJob
 
-from ...core.batches import Batch, BatchItem, Progress
-from ...core.codec import decode_events
-from ...core.events import Cancelled
-from ...core.job import Job
-from ...core.state import fold
-from ...store import preconditions, transitions
-from ...store.ports.store import Span
-from .jobs import MemoryJobs
-from .state import StoredJob
+from jupyter_bgstream.core.batches import Batch, BatchItem, Progress
+from jupyter_bgstream.core.codec import decode_events
+from jupyter_bgstream.core.events import Cancelled
+from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.state import fold
+from jupyter_bgstream.store import preconditions, transitions
+from jupyter_bgstream.store.port_values import JobRange
+
+UNANSWERED = ("failed", "cancelled", "interrupted")  # statuses without a whole answer
 
 
 class MemoryBatches(MemoryJobs):
@@ -79,17 +81,15 @@ class MemoryBatches(MemoryJobs):
         at: float,
         limit: int,
         max_queued: int,
-        span: Span | None,
+        span: JobRange | None,
         submitted_by: str | None = None,
-    ) -> Span | None:
+    ) -> JobRange | None:
         await self.batch(owner, batch_id)
         after, upto = span or (0, self._state.places)
         asked = [
             stored
             for stored in self._in_batch(owner, batch_id)
-            if after < stored.place <= upto
-            and stored.job.status in transitions.UNANSWERED
-            and stored.job.retried_by is None
+            if after < stored.place <= upto and stored.job.status in UNANSWERED and stored.job.retried_by is None
         ]
         for stored in asked[:limit]:
             again = transitions.again(stored.job, server=server, at=at, submitted_by=submitted_by)
