@@ -301,9 +301,6 @@ class Job:
         cost = f" {usd(known.cost.usd, estimated=known.cost.estimated)}" if known.cost else ""
         return visible_line(f"<Job {self.id} {self.model} {status}{error}{cost}>")
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))
-
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
         if in_voila():
             return mime_bundle([self.view()])

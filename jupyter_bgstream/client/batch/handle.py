@@ -224,9 +224,6 @@ class Batch:
     def _display_content(self) -> BatchDisplay:
         return BatchDisplay(self)
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))
-
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         with suppress(BgStreamError):  # an old display is better than a traceback
             self._now()

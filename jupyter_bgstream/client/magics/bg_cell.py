@@ -19,6 +19,7 @@ from ..job_handle import Job
 from ..job_list import Comparison
 from ..job_table import short
 from ..jobs_api import submit
+from ..text_table import cut
 from ..voila import in_voila
 from .errors import MagicError
 from .interpolation import Place, fill, places, sentence, value_of
@@ -112,7 +113,7 @@ class CellMagic:
         filled = [place.expression.written for place in found if place.filled]
         single = [f"{{{place.expression.written}}}" for place in found if not place.left and not place.filled]
         left = [
-            f"{_shortened(place.expression.written)} on line {place.line}"
+            f"{cut(place.expression.written, _LONGEST)} on line {place.line}"
             for place in found
             if place.left and place.expression.names <= variables.keys()
         ]
@@ -149,14 +150,10 @@ def _print_how_to_read(jobs: Sequence[Job], name: str | None) -> None:
     print(f"{where} shows the answer so far. Use --wait to print it live.")  # noqa: T201
 
 
-def _listed(words: Sequence[str]) -> str:
-    names = list(dict.fromkeys(map(_shortened, words)))
+def _listed(expressions: Sequence[str]) -> str:
+    names = list(dict.fromkeys(cut(each, _LONGEST) for each in expressions))
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"{', '.join(names[:_LISTED])}{more}"
-
-
-def _shortened(word: str) -> str:
-    return word if len(word) <= _LONGEST else f"{word[: _LONGEST - 1]}…"
 
 
 def _joined(refusals: Sequence[str]) -> str:

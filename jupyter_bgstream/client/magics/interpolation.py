@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..job_handle import Job
+from ..text_table import cut
 from .errors import MagicError
 from .pasted_code import HOLE, TEMPLATE, in_code
 
@@ -140,8 +141,7 @@ def value_of(expression: Expression, namespace: dict[str, Any], where: str) -> s
 
 def sentence(error: BaseException) -> str:
     """Return an exception as part of a sentence."""
-    words = " ".join(str(error).split())
-    words = words if len(words) <= 300 else f"{words[:299]}…"
+    words = cut(" ".join(str(error).split()), 300)
     return f"{type(error).__name__}: {words}".rstrip(".: ")
 
 
