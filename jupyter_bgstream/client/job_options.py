@@ -40,13 +40,5 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def encoded(self) -> dict[str, Any]:
         """Return the fields of a REST request; options that are not set are left out."""
-        fields = {
-            "model": self.model,
-            "params": dict(self.params or {}),
-            "tags": list(self.tags),
-            "priority": self.priority,
-            "on_restart": self.on_restart,
-            "retry_policy": self.retry_policy,
-            "idle_timeout": self.idle_timeout,
-        }
+        fields = msgspec.structs.asdict(self) | {"params": dict(self.params or {}), "tags": list(self.tags)}
         return {name: value for name, value in fields.items() if value not in (None, [], {})}
