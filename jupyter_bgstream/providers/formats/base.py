@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 UNTYPED_IN_A_ROW = 8  # events without the format's types, after which all of the stream are decoded without types
 MAX_VALUES = 500_000  # in one JSON document: each takes some hundred bytes once it is decoded, and time
 MAX_COUNT = 10**12  # of one kind in one answer: more is a mistake, and databases must be able to hold a sum of many
+TOKENS = ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")  # of Usage
 MAX_USD = 1e6  # of one answer
 DEEP = "An event is nested too deeply to be read."
 
@@ -311,6 +312,12 @@ def decode_json(body: bytes, errors: ErrorBuilder) -> Any:
 def model_name(job: Job) -> str:
     """Return the model's name at the provider: the part after the first slash."""
     return job.spec.model.partition("/")[2]
+
+
+def known_sum(*counts: int | None) -> int | None:
+    """Return the sum of the known counts; None if none is known."""
+    known = [number for number in counts if number is not None]
+    return sum(known) if known else None
 
 
 def count(found: Any, *path: str) -> int | None:

@@ -14,6 +14,7 @@ from ...core.errors import ProviderError
 from ...core.events import ToolCall
 from ..errors import ErrorBuilder
 from ..event_limits import MAX_ARGUMENTS, MAX_CALLS, too_many_arguments
+from .json_format import list_of
 from .lenient_json import as_json
 
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,4})\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]""")
@@ -47,7 +48,7 @@ class GeminiCalls:
                 self._arguments = dict(arguments)
         if self._open is None:
             return complete
-        for piece in pieces if isinstance(pieces, list) else ():
+        for piece in list_of(pieces):
             if isinstance(piece, dict):
                 self._add_piece(piece)
         return complete if continues else [*complete, *self.rest()]

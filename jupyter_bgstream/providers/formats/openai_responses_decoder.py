@@ -21,6 +21,7 @@ from ..port import ProviderEvent, Resume
 from .base import DEEP, StreamDecoder, count, payload_of
 from .framing import ServerEvent
 from .images import image_of
+from .json_format import list_of
 from .lenient_json import Schema, joined
 from .openai_responses_calls import Call, call_of, may_wait
 
@@ -279,8 +280,7 @@ class ResponsesDecoder(StreamDecoder):
         if status not in ("completed", "incomplete", "failed", "cancelled"):
             return
         self._usage = response.get("usage") or self._usage
-        output = response.get("output")
-        items = output if isinstance(output, list) else []
+        items = list_of(response.get("output"))
         for channel, tally, text in (
             ("reasoning", self._at.reasoning, "\n\n".join(_texts(items, "reasoning"))),
             ("text", self._at.text, "".join(_texts(items, "message"))),
@@ -327,8 +327,7 @@ def _texts(items: list[Any], kind: Literal["message", "reasoning"]) -> Iterator[
         if not isinstance(item, dict) or item.get("type") != kind:
             continue
         for name in ("summary", "content"):
-            parts = item.get(name)
-            for part in parts if isinstance(parts, list) else ():
+            for part in list_of(item.get(name)):
                 text = (part.get("text") or part.get("refusal")) if isinstance(part, dict) else None
                 if isinstance(text, str) and text:
                     yield text
