@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,7 +29,7 @@ from .pricing import priced
 from .provider_settings import ProviderSettings, is_header_value
 from .response_reader import close_decoder, read
 from .resumable_stream import ResumableStream
-from .transport import Call, Route, request_body
+from .transport import Call, Route, response_body
 
 STATUS_SECONDS = 3.0
 LISTING_BYTES = 4 * 1024 * 1024  # of a list of models
@@ -101,7 +102,7 @@ class HTTPProvider:
         try:
             errors, headers = await self._prepare(model_name(job))
             request = self._resumable.cancel(job.resume)
-            await self._request(request, headers, errors, seconds=CANCEL_SECONDS, max_bytes=RESPONSE_BYTES)
+            await response_body(self._call(request, headers, CANCEL_SECONDS), errors, max_bytes=RESPONSE_BYTES)
         except (ProviderError, msgspec.MsgspecError) as error:
             code = error.code if isinstance(error, ProviderError) else "invalid token"
             log.warning("job %s: its response could not be cancelled at %s (%s)", job.id, self.name, code)
@@ -118,9 +119,10 @@ class HTTPProvider:
 
         The provider has STATUS_SECONDS; the key and headers have the time-outs of ``keys`` and HEADER_SECONDS.
         """
+        status = partial(ProviderStatus, name=self.name, kind=self._format.name)
         if self._key.problem() == "" and self._key.variables and not self._configured:
             error = ErrorInfo(code="missing_key", message=f"Not configured: set {self._key.variables}.")
-            return ProviderStatus(name=self.name, kind=self._format.name, error=error, configured=False)
+            return status(error=error, configured=False)
         note = None
         try:
             if not (models := self._endpoint.models):
@@ -131,13 +133,8 @@ class HTTPProvider:
             if not self._configured and not self.wants_key:
                 message = f"Not running: no such server answers at {self._endpoint.base_url}."
                 error, configured = ErrorInfo(code="unreachable", message=message), False
-            return ProviderStatus(name=self.name, kind=self._format.name, error=error, configured=configured)
-        return ProviderStatus(
-            name=self.name,
-            kind=self._format.name,
-            models=tuple(f"{self.name}/{model}" for model in models),
-            note=note,
-        )
+            return status(error=error, configured=configured)
+        return status(models=tuple(f"{self.name}/{model}" for model in models), note=note)
 
     async def price(self, model: str, usage: Usage) -> Usage:
         """Return the usage with its cost by list prices, if known; ``model`` is the full name."""
@@ -185,7 +182,7 @@ class HTTPProvider:
         decoder, connection_error = self._format.decoder(errors), None
         try:
             request = await _build(self._format.request, job, errors)
-            async with aclosing(read(self._call(request, headers, job), decoder, errors)) as batches:
+            async with aclosing(read(self._stream_call(request, headers, job), decoder, errors)) as batches:
                 async for batch in batches:
                     yield batch
         except ProviderError as error:
@@ -201,11 +198,11 @@ class HTTPProvider:
         def read_events(
             request: Request, decoder: Decoder, left: float
         ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
-            call = self._call(request, headers, job)
+            call = self._stream_call(request, headers, job)
             return read(msgspec.structs.replace(call, total_timeout=left), decoder, errors)
 
         def ask(request: Request, seconds: float) -> Awaitable[bytes]:
-            return self._request(request, headers, errors, seconds=seconds, max_bytes=RESPONSE_BYTES)
+            return response_body(self._call(request, headers, seconds), errors, max_bytes=RESPONSE_BYTES)
 
         begin = None
         if job.resume is None:
@@ -220,9 +217,8 @@ class HTTPProvider:
         # The models, or what a service without a list of models sent instead.
         errors, headers = await self._prepare("")
         try:
-            body = await self._request(
-                self._format.models, headers, errors, seconds=STATUS_SECONDS, max_bytes=LISTING_BYTES
-            )
+            call = self._call(self._format.models, headers, STATUS_SECONDS)
+            body = await response_body(call, errors, max_bytes=LISTING_BYTES)
         except ProviderError as error:
             if error.status in _NO_LISTING and (self._configured or self.wants_key):
                 return (), f"HTTP {error.status}"
@@ -239,27 +235,18 @@ class HTTPProvider:
             f"{self._endpoint.url(self._format.models.path)} returned {received}; if jobs fail too, check base_url.)"
         )
 
-    async def _request(
-        self, request: Request, headers: dict[str, str], errors: ErrorBuilder, *, seconds: float, max_bytes: int
-    ) -> bytes:
-        return await request_body(
-            self._endpoint.url(request.path),
-            headers=request.headers | headers,
-            seconds=seconds,
-            max_bytes=max_bytes,
-            errors=errors,
-            body=request.body,
-            route=self._route,
-        )
+    def _stream_call(self, request: Request, headers: dict[str, str], job: Job) -> Call:
+        idle_timeout = job.spec.idle_timeout or self._endpoint.idle_timeout
+        accept = {"Accept": self._format.media_type}
+        call = self._call(request, accept | headers, self._endpoint.total_timeout)
+        return msgspec.structs.replace(call, idle_timeout=idle_timeout)
 
-    def _call(self, request: Request, headers: dict[str, str], job: Job) -> Call:
+    def _call(self, request: Request, headers: dict[str, str], total_timeout: float) -> Call:
         return Call(
             url=self._endpoint.url(request.path),
             headers=request.headers | headers,
             body=request.body,
-            media_type=self._format.media_type,
-            idle_timeout=job.spec.idle_timeout or self._endpoint.idle_timeout,
-            total_timeout=self._endpoint.total_timeout,
+            total_timeout=total_timeout,
             route=self._route,
         )
 

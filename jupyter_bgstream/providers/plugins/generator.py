@@ -29,6 +29,7 @@ from ..formats.conversation import conversation
 from ..formats.dialects import Dialect
 from ..port import ProviderEvent, ProviderStatus
 from ..provider_settings import IDLE_SECONDS, TOTAL_SECONDS
+from ..timeouts import Timeouts
 from .loops import PluginLoops
 from .validation import PluginError, checked, checked_exception, size_of, split_batches, split_delta
 
@@ -76,25 +77,16 @@ class GeneratorProvider:
         Closing this closes the generator and waits GRACE_SECONDS for its ``finally``.
         """
         reader = _Reader(self.name, self._agent, job)
-        clock = asyncio.get_running_loop().time
-        end = clock() + self._total_timeout
-        idle_timeout = job.spec.idle_timeout or self._idle_timeout
+        idle = job.spec.idle_timeout or self._idle_timeout
+        timeouts = Timeouts(ErrorBuilder(self.name), idle=idle, total=self._total_timeout)
         usage: Usage | None = None
         urls: set[str] = set()
         finish = "stop"
         try:
             await self._loops.begin(reader)
             while True:
-                idle_end = clock() + idle_timeout
-                try:
-                    async with asyncio.timeout_at(min(idle_end, end)):
-                        items = await reader.take()
-                except TimeoutError:
-                    if idle_end < end:
-                        raise ErrorBuilder(self.name).error("idle_timeout", seconds=idle_timeout) from None
-                    raise ErrorBuilder(self.name).error("total_timeout", seconds=self._total_timeout) from None
                 events: list[ProviderEvent] = []
-                for item in items:
+                for item in await timeouts.wait(reader.take()):
                     match item:
                         case Usage():
                             usage = item
