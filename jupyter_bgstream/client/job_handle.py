@@ -256,7 +256,7 @@ class Job:
         return self
 
     def retry(self) -> Job:
-        """Submit an ended job again, and return the new job; a second call returns the same new job.
+        """Submit the prompt of an ended job as a new job, and return that; a second call returns the same new job.
 
         Raises:
             ConflictError: the job has not ended (code ``not_ended``).
