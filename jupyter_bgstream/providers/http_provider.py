@@ -18,12 +18,11 @@ from ..core.job import Job
 from ..core.messages import Message
 from ..core.state import ErrorInfo
 from .context_window import RequestSize, certain_overflow
-from .daemon_threads import run_in_daemon_thread
 from .errors import ErrorBuilder
 from .event_limits import Sanitizer
-from .formats import RESUMABLE, Decoder, Request, ResumableFormat, format_of
+from .formats import Request, Responses, StreamDecoder, format_of
 from .formats.base import decode_json, model_name
-from .keys import Key
+from .keys import Key, call_configured
 from .port import MAX_MODELS, ProviderEvent, ProviderStatus
 from .pricing import priced
 from .provider_settings import ProviderSettings, is_header_value
@@ -33,7 +32,6 @@ from .transport import Call, Route, response_body
 
 STATUS_SECONDS = 3.0
 LISTING_BYTES = 4 * 1024 * 1024  # of a list of models
-HEADER_SECONDS = 10.0  # for a function that returns a header
 CANCEL_SECONDS = 5.0
 _NO_LISTING = (404, 405, 501)  # HTTP statuses of a service without a list of models
 RESPONSE_BYTES = 128 * 1024 * 1024  # of a whole response, with its searches and images
@@ -58,7 +56,7 @@ class HTTPProvider:
         self._configured = configured  # False: a built-in one that the config does not name: it may be absent
         self._endpoint = endpoint
         self._format = format_of(endpoint.format, endpoint.dialect, done_is_end=endpoint.done_is_end)
-        self._resumable = RESUMABLE.get(endpoint.format)
+        self._resumable = self._format if isinstance(self._format, Responses) else None
         self._key = Key(name, endpoint, environ=environ, keyring=keyring)
         self._route = Route(
             proxy=endpoint.proxy, ca_bundle=endpoint.ca_bundle, connect_timeout=endpoint.connect_timeout
@@ -117,7 +115,7 @@ class HTTPProvider:
     async def status(self) -> ProviderStatus:
         """Return the models, or why they are missing; never raise.
 
-        The provider has STATUS_SECONDS; the key and headers have the time-outs of ``keys`` and HEADER_SECONDS.
+        The provider has STATUS_SECONDS; the key and headers have the time-outs of ``keys``.
         """
         status = partial(ProviderStatus, name=self.name, kind=self._format.name)
         if self._key.problem() == "" and self._key.variables and not self._configured:
@@ -193,10 +191,10 @@ class HTTPProvider:
             raise decoder.error
 
     async def _stream_resumable(
-        self, format: ResumableFormat, job: Job, errors: ErrorBuilder, headers: dict[str, str]
+        self, format: Responses, job: Job, errors: ErrorBuilder, headers: dict[str, str]
     ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         def read_events(
-            request: Request, decoder: Decoder, left: float
+            request: Request, decoder: StreamDecoder, left: float
         ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
             call = self._stream_call(request, headers, job)
             return read(msgspec.structs.replace(call, total_timeout=left), decoder, errors)
@@ -266,14 +264,7 @@ class HTTPProvider:
 
     async def _header(self, name: str, value: Any, errors: ErrorBuilder) -> str:
         if callable(value):
-            try:
-                value = await run_in_daemon_thread(value, seconds=HEADER_SECONDS, name=f"header-{self.name}")
-            except TimeoutError:
-                message = f"The function of the header {name} did not return within {HEADER_SECONDS:g} s."
-                raise errors.error("missing_key", message) from None
-            except Exception as error:  # its message may hold a secret
-                message = f"The function of the header {name} raised {type(error).__name__}."
-                raise errors.error("missing_key", message) from None
+            value = await call_configured(value, f"the header {name}", provider=self.name, errors=errors)
         if not is_header_value(value):
             raise errors.error("missing_key", f"The function of the header {name} returned an invalid header value.")
         return str(value)

@@ -144,11 +144,4 @@ class ErrorBuilder:
         return self._redactor.label(name) == name
 
     def _error(self, found: Classified) -> ProviderError:
-        return self.error(
-            found.code,
-            found.details,
-            transient=found.transient,
-            retry_after=found.retry_after,
-            too_large=found.too_large,
-            length=found.length,
-        )
+        return self.error(**found._asdict())

@@ -22,11 +22,10 @@ from .anthropic_request import messages_of, system_of
 from .base import TOKENS, StreamDecoder, count, known_sum, model_name
 from .citations import Citations
 from .conversation import conversation
-from .format_types import Request
+from .format import Format, Request
 from .framing import ServerEvent
 from .images import image_of
-from .json_format import JsonFormat, list_of
-from .lenient_json import Schema, as_json
+from .lenient_json import Schema, as_json, list_of
 from .tool_calls import ArgumentBuffers
 
 _VERSION = {"anthropic-version": "2023-06-01"}
@@ -48,8 +47,8 @@ _FINISH_REASONS = {
 }
 
 
-class Messages(JsonFormat):
-    """The format; a Format."""
+class Messages(Format):
+    """The format."""
 
     name = "messages"
     title = "Anthropic Messages"

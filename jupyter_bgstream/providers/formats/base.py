@@ -33,16 +33,18 @@ DEEP = "An event is nested too deeply to be read."
 class StreamDecoder:
     """Base class of decoders: reads events and handles errors; a subclass implements ``handle`` for each event.
 
-    The subclass sets ``finish_reason`` when the format signals a complete answer, and ``ended`` at the end of the
-    stream.
+    It decodes the bytes of one response into events, wherever they are cut. The subclass sets ``finish_reason`` when
+    the format signals a complete answer, and ``ended`` at the end of the stream. Errors come last: events before them
+    in the same bytes are returned, and ``ended`` is set. So the caller feeds until ``ended`` or the body's end, closes,
+    and then raises ``error`` if there is one.
     """
 
     schema: ClassVar[Schema[Any]]
 
     def __init__(self, errors: ErrorBuilder) -> None:
-        self.error: ProviderError | None = None
+        self.error: ProviderError | None = None  # how the stream failed; final once the decoder is closed
         self.finish_reason: str | None = None  # as the provider sends it: stop, length, content_filter, …
-        self.ended = False
+        self.ended = False  # no further data can change the answer
         self._errors = errors
         self._body = BodyParser()
         self._typed = self.schema.typed

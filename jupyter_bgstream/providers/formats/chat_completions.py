@@ -24,17 +24,16 @@ from .chat_usage import timings_usage, usage_of
 from .citations import Citations
 from .conversation import conversation, unsupported_part
 from .dialects import BROKEN, DIALECTS, Dialect, finish_reason
-from .format_types import Request
+from .format import Format, Request
 from .framing import ServerEvent
 from .images import KINDS, image_of
-from .json_format import JsonFormat, list_of
 from .json_schema import named_schema
-from .lenient_json import Schema, UnfitEventError
+from .lenient_json import Schema, UnfitEventError, list_of
 from .tool_calls import FunctionFragment, ToolCalls, ToolFragment
 
 
-class ChatCompletions(JsonFormat):
-    """The format, in one service's dialect; a Format."""
+class ChatCompletions(Format):
+    """The format, in one service's dialect."""
 
     name = "chat_completions"
     title = "Chat Completions"

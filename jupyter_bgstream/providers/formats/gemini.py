@@ -20,14 +20,13 @@ from ..standard_parameters import joined, read_params
 from .base import StreamDecoder, count, known_sum, model_name
 from .citations import Citations
 from .conversation import conversation, system_text
-from .format_types import Request
+from .format import Format, Request
 from .framing import ServerEvent
 from .gemini_calls import GeminiCalls
 from .gemini_contents import contents_of
 from .gemini_params import config_of, nested
 from .images import image_of
-from .json_format import JsonFormat, list_of
-from .lenient_json import Schema
+from .lenient_json import Schema, list_of
 
 _FINISH_REASONS = {"STOP": "stop", "MAX_TOKENS": "length"} | dict.fromkeys(
     (
@@ -62,8 +61,8 @@ _LANGUAGE = re.compile(r"[a-z0-9_+#.-]{1,30}")
 _BACKTICKS = re.compile(r"`+")
 
 
-class Gemini(JsonFormat):
-    """The format; a Format."""
+class Gemini(Format):
+    """The format."""
 
     name = "gemini"
     title = "Gemini"

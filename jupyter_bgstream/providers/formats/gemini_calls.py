@@ -14,8 +14,7 @@ from ...core.errors import ProviderError
 from ...core.events import ToolCall
 from ..errors import ErrorBuilder
 from ..event_limits import MAX_ARGUMENTS, MAX_CALLS, too_many_arguments
-from .json_format import list_of
-from .lenient_json import as_json
+from .lenient_json import as_json, list_of
 
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,4})\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]""")
 _VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")

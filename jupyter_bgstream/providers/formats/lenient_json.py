@@ -105,6 +105,11 @@ def clean(value: Any) -> Any:
     return value
 
 
+def list_of(value: Any) -> list[Any]:
+    """Return a value if it is a list, otherwise an empty list."""
+    return value if isinstance(value, list) else []
+
+
 def as_json(value: Any) -> str:
     """Return a JSON value as text."""
     try:

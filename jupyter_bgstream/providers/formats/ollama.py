@@ -22,10 +22,9 @@ from ..port import ProviderEvent
 from ..standard_parameters import Params, joined, read_params
 from .base import StreamDecoder, count, model_name
 from .conversation import arguments_object, conversation
-from .format_types import Request
+from .format import Format, Request
 from .framing import ServerEvent
 from .images import image_of
-from .json_format import JsonFormat
 from .lenient_json import Schema, as_json
 
 CUT = (
@@ -47,8 +46,8 @@ _THINK: dict[str, bool | str] = {
 }
 
 
-class Ollama(JsonFormat):
-    """The format; a Format."""
+class Ollama(Format):
+    """The format."""
 
     name = "ollama"
     title = "Ollama"

@@ -8,14 +8,14 @@ https://platform.openai.com/docs/guides/background. Such a stream begins without
 from __future__ import annotations
 
 import re
+from typing import Literal
 from urllib.parse import quote
 
 from ...core.errors import ProviderError
 from ...core.job import Job
 from ...core.messages import Part
 from ..errors import ErrorBuilder
-from .format_types import Refused, Request
-from .json_format import JsonFormat
+from .format import Format, Request
 from .openai_responses_decoder import ResponsesDecoder, ResumePoint, read_resume_point
 from .openai_responses_request import request_body, unsupported
 
@@ -23,8 +23,11 @@ _NO_STREAM = re.compile(r"no longer be streamed|cannot be streamed|minutes old",
 _GONE = re.compile(r"not found|no longer (available|exists?)|expired|was deleted|does not exist", re.I)
 
 
-class Responses(JsonFormat):
-    """The format; a ResumableFormat."""
+Refused = Literal["gone", "no_stream"]  # a response that is no longer stored, or has no stream any more
+
+
+class Responses(Format):
+    """The format; its providers can continue a response without a reader. Tokens come from its decoder."""
 
     name = "responses"
     title = "Responses"

@@ -21,8 +21,7 @@ from ..port import ProviderEvent, Resume
 from .base import DEEP, StreamDecoder, count, payload_of
 from .framing import ServerEvent
 from .images import image_of
-from .json_format import list_of
-from .lenient_json import Schema, joined
+from .lenient_json import Schema, joined, list_of
 from .openai_responses_calls import Call, call_of, may_wait
 
 _REASONS = {"max_output_tokens": "length"}
