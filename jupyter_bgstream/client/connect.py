@@ -1,7 +1,5 @@
 """Find the Jupyter server of this process and connect to it. See PROTOCOL.md, "The kernel's runtime file"."""
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import sys

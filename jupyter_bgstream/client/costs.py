@@ -1,7 +1,5 @@
 """Costs of jobs as a table, for ``%bg costs`` and ``costs()``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import get_args
 

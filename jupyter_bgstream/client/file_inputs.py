@@ -1,7 +1,5 @@
 """Files for a prompt: a path or bytes become the message part of their type."""
 
-from __future__ import annotations
-
 import os
 from base64 import b64encode
 from pathlib import Path, PurePath

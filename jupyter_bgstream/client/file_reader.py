@@ -1,7 +1,5 @@
 """Reader of a user's files, bounded in memory and time."""
 
-from __future__ import annotations
-
 import errno
 import os
 import stat

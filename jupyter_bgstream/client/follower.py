@@ -1,7 +1,5 @@
 """Follow a job's log over HTTP from a cursor, through lost connections."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Protocol
 

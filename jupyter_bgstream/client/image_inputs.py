@@ -3,8 +3,6 @@
 Objects are recognized by their methods; neither matplotlib nor PIL is imported.
 """
 
-from __future__ import annotations
-
 import binascii
 import os
 from base64 import b64decode, b64encode

@@ -1,7 +1,5 @@
 """Options of a job that ``submit`` and ``map`` share, checked and encoded at one place."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Source of a job: the kernel and the cell that submit it."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

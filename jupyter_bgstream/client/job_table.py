@@ -1,7 +1,5 @@
 """Jobs as a table, for ``%bg``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType

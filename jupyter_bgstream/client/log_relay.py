@@ -4,8 +4,6 @@ An entry is a frame of the live socket (``events``, ``reset``, ``error``; PROTOC
 ``{"type": "jobs", "jobs"}``: descriptions of jobs, by which views follow retries.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable

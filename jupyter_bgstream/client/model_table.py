@@ -1,7 +1,5 @@
 """Models as a table, for ``%bg models`` and ``models()``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from ..core.schemas import ModelsInfo, ProviderInfo

@@ -1,7 +1,5 @@
 """Tables of text, in plain text and in HTML."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from html import escape
 from typing import Any

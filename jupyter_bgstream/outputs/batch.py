@@ -3,8 +3,6 @@
 Golden cases, shared with ``labextension/src/outputs/batchSummary.ts``: ``tests/golden/batch.json``.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

@@ -5,8 +5,6 @@ position. The way depends on its most likely meaning, so that the text stays rea
 maths and code, and inline code as ``<code>`` with entities.
 """
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_right
 from collections.abc import Iterator

@@ -6,8 +6,6 @@ formula gets its own element if it could be paired with another. The rule is pan
 no digit after them. Code does not change. The same as ``labextension/src/render/formulas.ts``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """A provider with one wire format at one endpoint: a job becomes an HTTP request, its response becomes events."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence

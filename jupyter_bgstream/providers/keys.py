@@ -3,8 +3,6 @@
 A key is looked up at each use, so that it may change, and never stored.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """Endpoints: address, wire format and key of a provider, as one entry of the ``providers`` setting."""
 
-from __future__ import annotations
-
 import re
 import ssl
 from collections.abc import Mapping

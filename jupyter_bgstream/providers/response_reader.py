@@ -1,7 +1,5 @@
 """Reads a response: feeds its bytes to a decoder until the answer is complete, with limits on silent data."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing

@@ -1,7 +1,5 @@
 """Resumable streams: one response over several connections, if the provider continues it without one."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing

@@ -1,7 +1,5 @@
 """Time-outs of an answer: without data, and in total."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar

@@ -4,8 +4,6 @@ One client per stream: a shared pool leaks connections when requests are cancell
 The costly part of a client, the TLS context, is created once and shared.
 """
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
 import math

@@ -1,7 +1,5 @@
 """Estimate the tokens and the cost of a batch before it is sent."""
 
-from __future__ import annotations
-
 import re
 from base64 import b64decode
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """``%%bg``: send the text of a cell to one or several models."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """``%bg``: list, show, wait for, cancel, retry and delete jobs."""
 
-from __future__ import annotations
-
 import difflib
 import keyword
 import shlex

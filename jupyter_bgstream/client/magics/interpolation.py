@@ -8,8 +8,6 @@ See docs/explanation/decisions/0016-prompts-are-sent-as-written.md for the rule.
 - Braces without an expression, such as ``{}``, ``{ a }``, ``{"a": 1}``, ``{1,2}`` and ``{a, b}``, stay as they are.
 """
 
-from __future__ import annotations
-
 import ast
 import keyword
 import re

@@ -1,7 +1,5 @@
 """Line of ``%%bg``: split into words like a shell line, expressions filled in, options parsed."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import keyword

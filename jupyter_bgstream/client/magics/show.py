@@ -1,7 +1,5 @@
 """All details of a job, for ``%bg show``."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from datetime import datetime

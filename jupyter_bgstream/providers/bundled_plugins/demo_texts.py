@@ -1,7 +1,5 @@
 """Texts of the demo model. All of them are true of jupyter_bgstream."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 # The default model of users without a provider, so it says how to set one up.

@@ -1,7 +1,5 @@
 """Error messages: one sentence per code of PROTOCOL.md, with the provider's own message as redacted details."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

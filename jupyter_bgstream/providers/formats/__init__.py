@@ -1,7 +1,5 @@
 """Wire formats of LLM services: for each a request builder and a decoder, which open no socket."""
 
-from __future__ import annotations
-
 from .anthropic_messages import Messages
 from .base import StreamDecoder
 from .chat_completions import ChatCompletions

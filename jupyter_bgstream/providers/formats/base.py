@@ -1,7 +1,5 @@
 """Base of decoders: events from the bytes of a response, errors, and the end of the stream. No socket."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterator

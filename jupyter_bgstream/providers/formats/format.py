@@ -1,7 +1,5 @@
 """Base class of wire formats, and their requests."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

@@ -4,8 +4,6 @@ Wire format: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/referenc
 ``partialArgs``: each has its place as a JSON path (RFC 9535), such as ``$.foo.bar[0].data``.
 """
 
-from __future__ import annotations
-
 import re
 from contextlib import suppress
 from typing import Any

@@ -5,8 +5,6 @@ are read leniently: JSON with NaN, lone surrogates or raw line ends is accepted,
 missing, unless it is required: then its content would be lost silently.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Mapping

@@ -5,8 +5,6 @@ response without a reader, and a reader may continue after any ``sequence_number
 https://platform.openai.com/docs/guides/background. Such a stream begins without ``response.created``.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Literal
 from urllib.parse import quote

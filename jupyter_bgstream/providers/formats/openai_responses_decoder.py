@@ -4,8 +4,6 @@ A text comes as deltas; the whole text after them only adds what they left out. 
 count and a checksum, also in the token, so that the rest is found after any interruption.
 """
 
-from __future__ import annotations
-
 import re
 import zlib
 from collections.abc import Iterator

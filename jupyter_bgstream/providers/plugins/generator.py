@@ -3,8 +3,6 @@
 So code that blocks does not block the server, and resources that it leaks are not the server's.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

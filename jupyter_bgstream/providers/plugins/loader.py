@@ -4,8 +4,6 @@ An entry point names an async generator function (see ``plugin``), or a function
 Provider. It is imported at the first use. A broken plug-in reports its error to its users and affects nothing else.
 """
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import logging

@@ -3,8 +3,6 @@
 Neither Python nor msgspec checks the fields of an event when it is constructed.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
