@@ -103,7 +103,7 @@ async def _follow(api: Api, job: JobHandle) -> None:
     follower = job._follower
 
     async def read() -> bool:
-        answer = await follower.beyond(api, follower.position)
+        answer = await follower.wait_after(api, follower.position)
         await job._load_images(api)  # before the end, after which the display is not updated
         return answer.ended
 

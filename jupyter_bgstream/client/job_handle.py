@@ -54,7 +54,7 @@ class Job:
         self._info = info
         self._background = background
         self._follower = Follower(info.id)
-        self._images = (self._follower.logs, AnswerImages(info.id, background))
+        self._images = (self._follower.generation, AnswerImages(info.id, background))
         self._detail: JobDetail | None = None
         self._read = False
 
@@ -197,7 +197,7 @@ class Job:
 
         """
         if not self._info.ended:
-            self._background.run(lambda api: self._follower.end(api, timeout))
+            self._background.run(lambda api: self._follower.wait_for_end(api, timeout))
         return self
 
     def result(self, timeout: float | None = None) -> str:
@@ -210,7 +210,7 @@ class Job:
         >>> bg.submit("Say hello.", model="demo/echo").result()
         '...Say hello...'
         """
-        return self._complete_text(self._background.run(lambda api: self._follower.end(api, timeout)))
+        return self._complete_text(self._background.run(lambda api: self._follower.wait_for_end(api, timeout)))
 
     def exception(self, timeout: float | None = None) -> IncompleteAnswerError | None:
         """Wait until the job has ended, and return the error that ``result`` raises; None if the answer is complete.
@@ -337,16 +337,16 @@ class Job:
         return OutputSnapshot(self.id, self.model, self._follower.cursor, answer, files)
 
     async def _result_async(self) -> str:
-        return self._complete_text(await self._background.call(lambda api: self._follower.end(api, None)))
+        return self._complete_text(await self._background.call(lambda api: self._follower.wait_for_end(api, None)))
 
     def _answer(self) -> Answer:
         return self._background.run(self._follower.catch_up)
 
     def _current_images(self) -> AnswerImages:
-        logs, images = self._images
-        if logs != self._follower.logs:  # the job was deleted and submitted again with the same id
+        generation, images = self._images
+        if generation != self._follower.generation:  # the job was deleted and submitted again with the same id
             images = AnswerImages(self.id, self._background)
-            self._images = (self._follower.logs, images)
+            self._images = (self._follower.generation, images)
         return images
 
     async def _newest(self, api: Api) -> Job:

@@ -78,7 +78,7 @@ class HTTPProvider:
             if length is not None:
                 raise errors.too_long("It was not sent.", length)
         if self._resumable is not None:
-            batches = await self._stream_resumable(self._resumable, job, errors, headers)
+            batches = self._stream_resumable(self._resumable, job, errors, headers)
         elif job.resume is not None:  # the token is of a format that was configured before
             raise errors.error("answer_gone", f"The format {self._format.name} cannot resume a response.")
         else:
@@ -205,9 +205,10 @@ class HTTPProvider:
             build = format.background_request if self._endpoint.background else format.request
             begin = await _build(build, job, errors)
         total = self._endpoint.total_timeout
-        return ResumableStream(format, errors, read=read_events, ask=ask, sleep=self._sleep, total_timeout=total).run(
-            begin, job.resume
-        )
+        response = ResumableStream(format, errors, read=read_events, ask=ask, sleep=self._sleep, total_timeout=total)
+        async with aclosing(response.run(begin, job.resume)) as batches:
+            async for batch in batches:
+                yield batch
 
     async def _list_models(self) -> tuple[tuple[str, ...], str | None]:
         # The models, or what a service without a list of models sent instead.

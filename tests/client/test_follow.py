@@ -111,14 +111,14 @@ async def test_an_id_that_was_deleted_and_used_again_is_another_log() -> None:
 
 async def test_what_has_ended_is_not_asked_for_again() -> None:
     pages, follower = Pages(WHOLE), Follower("job")
-    await follower.end(pages, None)
+    await follower.wait_for_end(pages, None)
     asked = pages.asked
     await follower.catch_up(pages)
-    await follower.end(pages, 0)
+    await follower.wait_for_end(pages, 0)
     assert pages.asked == asked
 
 
 async def test_a_log_that_is_closed_without_an_end_is_no_endless_wait() -> None:
     pages = Pages(WHOLE[:-1])
     with pytest.raises(BgStreamError, match="without an end event"):
-        await Follower("job").end(pages, 5)
+        await Follower("job").wait_for_end(pages, 5)
