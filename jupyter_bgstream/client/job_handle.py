@@ -18,8 +18,9 @@ from .answer_images import AnswerImage, AnswerImages
 from .costs import usd
 from .default_connection import default_background
 from .errors import IncompleteAnswerError
-from .executed_notebooks import JobsDisplay, is_executed, show
+from .executed_notebooks import is_executed, show
 from .follower import Deltas, Follower
+from .job_display import JobsDisplay
 from .job_table import with_delay
 from .voila import in_voila, mime_bundle
 

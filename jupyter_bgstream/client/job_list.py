@@ -7,7 +7,8 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import Any, overload
 
 from ..outputs.mimebundle import bundle_of_several
-from .executed_notebooks import JobsDisplay, is_executed, show
+from .executed_notebooks import is_executed, show
+from .job_display import JobsDisplay
 from .job_handle import Job
 from .job_table import table
 from .text_table import Table

@@ -81,7 +81,8 @@ def loose(server: Jupyter) -> Iterator[LooseKernel]:
             environment.delenv(name)
         with closing(LooseKernel(server, environment)) as kernel:
             setup = (
-                "import time\nfrom jupyter_bgstream.client import display_updates, job, submit\nshell = get_ipython()"
+                "import time\nfrom jupyter_bgstream.client import display_updates, job, submit\n"
+                "from jupyter_bgstream.client.job_display import JobsDisplay\nshell = get_ipython()"
             )
             assert kernel.run(setup).reply["status"] == "ok"
             yield kernel
@@ -302,7 +303,7 @@ def called() -> Any:
     return called
 
 
-SHOW = "asked = submit('x', model='test/{model}')\ndisplay_updates.publish(shell, [asked])\nasked.wait();"
+SHOW = "asked = submit('x', model='test/{model}')\ndisplay_updates.publish(shell, JobsDisplay([asked]))\nasked.wait();"
 
 
 def test_a_display_is_brought_up_to_date_while_a_cell_runs(loose: LooseKernel, provider: ThreadedProvider) -> None:
@@ -335,7 +336,8 @@ def test_where_a_page_reads_the_log_a_display_is_never_touched_again(
 ) -> None:
     provider.scripts["slow"] = slow(answer(WORDS), 0.005)
     ran = kernel.run(
-        "from jupyter_bgstream.client import display_updates, submit\nshell = get_ipython()\n"
+        "from jupyter_bgstream.client import display_updates, submit\n"
+        "from jupyter_bgstream.client.job_display import JobsDisplay\nshell = get_ipython()\n"
         + SHOW.format(model="slow")
     )
     assert [output["type"] for output in ran.outputs] == ["display_data"]

@@ -13,6 +13,7 @@ from ...core.errors import BgStreamError
 from ...core.terminal_text import visible, visible_line
 from ..display_updates import publish
 from ..file_inputs import File
+from ..job_display import JobsDisplay
 from ..job_handle import Job
 from ..job_list import Comparison
 from ..job_table import short
@@ -59,7 +60,7 @@ class CellMagic:
                 stream(jobs)
             else:
                 # The display updates itself.
-                self._show(jobs, side_by_side=len(given.models) > 1)
+                publish(self._shell, JobsDisplay(jobs, side_by_side=len(given.models) > 1))
                 if given.wait:
                     wait(jobs)
                 elif getattr(self._shell, "kernel", None) is None:
@@ -97,9 +98,6 @@ class CellMagic:
         self.started += jobs
         if given.name:
             self._shell.user_ns[given.name] = Comparison(jobs) if len(given.models) > 1 else jobs[0]
-
-    def _show(self, jobs: Sequence[Job], *, side_by_side: bool) -> None:
-        publish(self._shell, jobs, side_by_side=side_by_side)
 
     def _value(self, place: Place, lines_before: int) -> str:
         where = f"on line {place.line + lines_before} of the cell"
