@@ -105,13 +105,7 @@ class GeneratorProvider:
         if usage is not None:
             yield [usage]
         if reader.error is not None:
-            # Not earlier: an ErrorBuilder with secrets is costly.
-            raise checked_exception(
-                reader.error,
-                ErrorBuilder(
-                    self.name, model=model_name(job), secrets=secrets_of(self._environ), size=RequestSize.of(job)
-                ),
-            )
+            raise checked_exception(reader.error, errors_of(self.name, job, self._environ))
         yield [Completed(at=0.0, finish_reason=finish)]
 
     async def cancel_response(self, job: Job) -> None:
@@ -129,6 +123,11 @@ class GeneratorProvider:
 def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return values that may be keys: a plug-in reads the same environment, and its errors may echo them."""
     return tuple(value for name, value in environ.items() if len(value) >= 8 and _SECRET.search(name))
+
+
+def errors_of(provider: str, job: Job, environ: Mapping[str, str]) -> ErrorBuilder:
+    """Return the builder of the errors of a job; it is costly, since it holds secrets."""
+    return ErrorBuilder(provider, model=model_name(job), secrets=secrets_of(environ), size=RequestSize.of(job))
 
 
 class _Reader:
