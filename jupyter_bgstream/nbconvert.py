@@ -3,8 +3,6 @@
 ``jupyter nbconvert --to html --Exporter.preprocessors=jupyter_bgstream.nbconvert.Fill NOTEBOOK``
 """
 
-from __future__ import annotations
-
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

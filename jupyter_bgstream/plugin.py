@@ -5,8 +5,6 @@ A plug-in is an async generator function ``agent(messages, model, params)``, nam
 See docs/how-to/plugins.md.
 """
 
-from __future__ import annotations
-
 import msgspec
 
 from .core.errors import ProviderError

@@ -1,7 +1,5 @@
 """Compares the installed packages with the versions that this package requires."""
 
-from __future__ import annotations
-
 from importlib import metadata
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ job = submit("Write a long story.", model="openai/gpt-5-mini")
 for delta in job: print(delta, end="")
 """
 
-from __future__ import annotations
-
 from ..core.errors import (
     BgStreamError,
     ConflictError,

@@ -1,7 +1,5 @@
 """REST client of the server, see PROTOCOL.md: requests in, values and typed errors out."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import re

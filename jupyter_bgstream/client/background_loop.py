@@ -1,7 +1,5 @@
 """Event loop in a daemon thread, for blocking and for async callers in any thread."""
 
-from __future__ import annotations
-
 import asyncio
 import atexit
 import concurrent.futures

@@ -1,7 +1,5 @@
 """Find the Jupyter server of this process and connect to it. See PROTOCOL.md, "The kernel's runtime file"."""
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import sys
@@ -97,14 +95,16 @@ async def connect() -> Connection:
 
 def has_own_server() -> bool:
     """Return True if the runtime file of a Jupyter server that started this process exists."""
-    found = [read_runtime(path) for path in _own(runtime_files())]
-    return any(runtime is not None and runtime.kind == "jupyter" for runtime in found)
+    return _has_jupyter(_own(runtime_files()))
 
 
 def is_server_kernel() -> bool:
     """Return True if a Jupyter server with this extension is the parent process of this kernel."""
-    found = [read_runtime(path) for path in _of_parent(runtime_files())]
-    return any(runtime is not None and runtime.kind == "jupyter" for runtime in found)
+    return _has_jupyter(_of_parent(runtime_files()))
+
+
+def _has_jupyter(paths: Sequence[Path]) -> bool:
+    return any((runtime := read_runtime(path)) and runtime.kind == "jupyter" for path in paths)
 
 
 def runtime_files() -> list[Path]:

@@ -1,12 +1,10 @@
 """Costs of jobs as a table, for ``%bg costs`` and ``costs()``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from typing import Any, get_args
+from typing import get_args
 
 from ..core.costs import By, CostRow
-from .text_table import grid
+from .text_table import Table, grid
 
 KEYS: tuple[By, ...] = get_args(By)
 
@@ -23,7 +21,7 @@ def usd(amount: float, *, estimated: bool) -> str:
     return f"{sign}${amount:,.2f}" if amount >= 0.095 else f"{sign}${amount:.2g}"
 
 
-class Costs(list[CostRow]):
+class Costs(Table, list[CostRow]):
     """Summed costs of jobs: a list that displays as a table.
 
     >>> bg.costs("model")
@@ -38,20 +36,8 @@ class Costs(list[CostRow]):
 
     def bundle(self) -> dict[str, str]:
         """Return the display bundle."""
-        if not self:
-            empty = "No costs yet."
-            return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
         headings = (self._by, "jobs", "tokens in", "tokens out", "cost")
-        return grid(headings, [_row(row, self._by) for row in self], numbers=1)
-
-    def __repr__(self) -> str:
-        return self.bundle()["text/plain"]
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))
-
-    def _repr_html_(self) -> str:
-        return self.bundle()["text/html"]
+        return grid(headings, [_row(row, self._by) for row in self], numbers=1, empty="No costs yet.")
 
 
 def _row(row: CostRow, by: By) -> tuple[str, ...]:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import concurrent.futures
 import secrets
-import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BgStreamError
-from ..outputs.mimebundle import bundle, bundle_of_several
-from .handle_types import Bundle, DisplayContent, JobHandle, Stateful
+from .handle_types import DisplayContent, Stateful
+from .job_source import current_shell
 from .voila import in_voila
 
 if TYPE_CHECKING:
-    from .api import Api
+    pass
 
 NOT_WAITED_FOR = "Not waited for yet. To fill in the answer: jupyter bgstream fill FILE"
 REST_NOT_WAITED_FOR = "not waited for yet; to fill in the rest: jupyter bgstream fill FILE"
@@ -33,7 +31,7 @@ def is_executed() -> bool:
 
     A Jupyter server that runs the cells of its pages itself, such as jupyter-server-documents, allows no input either.
     """
-    kernel = getattr(_shell(), "kernel", None)
+    kernel = getattr(current_shell(), "kernel", None)
     if kernel is None or in_voila():
         return False
     content: dict[str, Any] = (kernel.get_parent() or {}).get("content", {})
@@ -46,7 +44,7 @@ def is_executed() -> bool:
 
 def show(content: DisplayContent) -> None:
     """Display content, and update the display at the end of every cell."""
-    shell = _shell()
+    shell = current_shell()
     display = _Display(content, _captures(shell.display_pub))
     data, metadata = display.shown
     shell.display_pub.publish(data, metadata, transient=display.transient)
@@ -55,28 +53,7 @@ def show(content: DisplayContent) -> None:
 
 def track(content: Stateful) -> None:
     """Save the state of a widget at the end of every cell."""
-    _keep(_shell(), _State(content))
-
-
-class JobsDisplay:
-    """Content of a display: a job or several side by side, each with its newest retry."""
-
-    def __init__(self, jobs: Sequence[JobHandle], *, side_by_side: bool = False) -> None:
-        self._jobs = list(jobs)
-        self._side_by_side = side_by_side
-        self._background = jobs[0]._background
-
-    async def update(self, api: Api) -> bool:
-        """Read the logs; return True if all answers are complete."""
-        self._jobs = [await job._newest(api) for job in self._jobs]
-        return all(job._follower.answer.status == "completed" for job in self._jobs)
-
-    def data(self) -> tuple[Bundle, Bundle]:
-        """Return the display bundle."""
-        shown = [job.snapshot() for job in self._jobs]
-        if self._side_by_side:
-            return bundle_of_several(shown, unended=NOT_WAITED_FOR), {}
-        return bundle(shown[0], unended=NOT_WAITED_FOR), {}
+    _keep(current_shell(), _State(content))
 
 
 class _Display:
@@ -113,7 +90,7 @@ def _keep(shell: Any, each: _Display | _State) -> None:
 
 def _save(_: object = None) -> None:
     """Update all displays that may have changed, as part of the cell that ends."""
-    shell = _shell()
+    shell = current_shell()
     updates = {each.content._background.start(each.content.update): each for each in _open}
     done, late = concurrent.futures.wait(updates, timeout=_PATIENCE)
     for future in late:
@@ -135,8 +112,3 @@ def _captures(publisher: Any) -> bool:
     from IPython.core.displaypub import CapturingDisplayPublisher  # noqa: PLC0415 - a script needs no IPython
 
     return isinstance(publisher, CapturingDisplayPublisher)
-
-
-def _shell() -> Any:
-    ipython = sys.modules.get("IPython")
-    return ipython.get_ipython() if ipython else None

@@ -1,7 +1,5 @@
 """Files for a prompt: a path or bytes become the message part of their type."""
 
-from __future__ import annotations
-
 import os
 from base64 import b64encode
 from pathlib import Path, PurePath
@@ -11,7 +9,7 @@ from ..core.errors import InvalidRequestError
 from ..core.image_files import media_type_of
 from ..core.messages import PDF
 from ..core.terminal_text import visible_line
-from .file_reader import read_file
+from .file_reader import read_input
 
 NAME_LENGTH = 200  # characters
 KINDS = "PDF, text in UTF-8, PNG, JPEG, GIF, WebP, WAV or MP3"
@@ -72,20 +70,12 @@ class File:
 
 
 def _read(path: str) -> bytes:
-    scheme, colon, rest = path.partition(":")
-    if colon and rest.startswith("//") and len(scheme) > 1:  # one letter is a drive
-        raise InvalidRequestError(f"{path[:100]} is a URL. Download the file and use its path.", field="files")
-    shown = repr(path)[:200]
-    try:
-        found = Path(path).expanduser()
-        if found.is_dir():
-            raise InvalidRequestError(f"{shown} is a folder. Use the path of a file in it.", field="files")
-        if (size := found.stat().st_size) > MAX_FILE_BYTES:
-            raise _too_large(shown, size)
-        data = read_file(path, MAX_FILE_BYTES)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidRequestError(f"Cannot read the file {shown}: {reason}.", field="files") from None
+    found, shown = Path(path).expanduser(), repr(path)[:200]
+    if found.is_dir():
+        raise InvalidRequestError(f"{shown} is a folder. Use the path of a file in it.", field="files")
+    data = read_input(path, MAX_FILE_BYTES, "file")
+    if len(data) > MAX_FILE_BYTES:
+        raise _too_large(shown, found.stat().st_size)
     return data
 
 

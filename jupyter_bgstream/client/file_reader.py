@@ -1,11 +1,25 @@
 """Reader of a user's files, bounded in memory and time."""
 
-from __future__ import annotations
-
 import errno
 import os
 import stat
 from pathlib import Path
+from typing import Literal
+
+from ..core.errors import InvalidRequestError
+
+
+def read_input(path: str, limit: int, what: Literal["file", "image"]) -> bytes:
+    """Return the content of a file for a prompt, as ``read_file`` does; raise InvalidRequestError."""
+    scheme, _, rest = path.partition(":")
+    if rest.startswith("//") and len(scheme) > 1:  # one letter is a drive
+        raise InvalidRequestError(f"{path[:100]} is a URL. Download the {what} and use its path.", field=f"{what}s")
+    try:
+        return read_file(path, limit)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        message = f"Cannot read the {what} {repr(path)[:200]}: {reason}."
+        raise InvalidRequestError(message, field=f"{what}s") from None
 
 
 def read_file(path: str, limit: int) -> bytes:

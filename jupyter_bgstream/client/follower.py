@@ -1,7 +1,5 @@
 """Follow a job's log over HTTP from a cursor, through lost connections."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Protocol
 
@@ -31,12 +29,12 @@ class Follower:
         self.job_id = job_id
         self.answer = Answer()
         self.cursor = BEGINNING
-        self.logs = 1  # generation: number of logs of this id so far; a job may be deleted and submitted again
+        self.generation = 1  # number of logs of this id so far; a job may be deleted and submitted again
 
     @property
     def position(self) -> tuple[int, int]:
         """Position in the log; it only grows."""
-        return self.logs, self.answer.seq
+        return self.generation, self.answer.seq
 
     async def catch_up(self, log: Log) -> Answer:
         """Read the log up to its current end."""
@@ -46,7 +44,7 @@ class Follower:
                 break
         return self.answer
 
-    async def beyond(self, log: Log, position: tuple[int, int]) -> Answer:
+    async def wait_after(self, log: Log, position: tuple[int, int]) -> Answer:
         """Wait until the log has an event after a position, or has ended.
 
         Raises:
@@ -71,25 +69,25 @@ class Follower:
                     raise BgStreamError(f"The log of the job {self.job_id} is closed without an end event.")
         return self.answer
 
-    async def end(self, log: Log, seconds: float | None) -> Answer:
+    async def wait_for_end(self, log: Log, seconds: float | None) -> Answer:
         """Wait until the job has ended; raise TimeoutError after ``seconds``, without stopping the job."""
         try:
             async with asyncio.timeout(seconds):
                 while not self.answer.ended:
-                    await self.beyond(log, self.position)
+                    await self.wait_after(log, self.position)
         except TimeoutError:
             raise TimeoutError(f"The job {self.job_id} has not ended after {seconds:g} s; it continues.") from None
         return self.answer
 
     async def _read(self, log: Log, *, wait: bool) -> LogPage | None:
-        logs = self.logs
+        generation = self.generation
         try:
             page = await log.log(self.job_id, self.cursor, wait=wait)
         except CursorGoneError:
-            if logs == self.logs:
-                self.answer, self.cursor, self.logs = Answer(), BEGINNING, logs + 1
+            if generation == self.generation:
+                self.answer, self.cursor, self.generation = Answer(), BEGINNING, generation + 1
             return None
-        if logs == self.logs:
+        if generation == self.generation:
             self._take(page)
         return page
 
@@ -116,7 +114,7 @@ class Deltas:
         """
         while True:
             answer, position = self._follower.answer, self._follower.position
-            version = (self._follower.logs, len(answer.earlier))
+            version = (self._follower.generation, len(answer.earlier))
             if self._position and version != self._version:
                 raise AnswerRestartedError(
                     f"The answer was restarted (attempt {answer.attempt}). "
@@ -128,4 +126,4 @@ class Deltas:
                 return delta
             if answer.ended:
                 return None
-            await self._follower.beyond(log, position)
+            await self._follower.wait_after(log, position)

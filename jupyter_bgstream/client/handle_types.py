@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -35,7 +36,20 @@ class DisplayContent(Trackable, Protocol):
     """Content of a display."""
 
     def data(self) -> tuple[Bundle, Bundle]:
-        """Return the data and metadata of the display, without asking the server."""
+        """Return the data and metadata in a notebook that a program executes, without asking the server."""
+
+
+class LiveContent(DisplayContent, Protocol):
+    """Content of a display that the kernel can update while it grows."""
+
+    def bundle(self) -> Bundle:
+        """Return the display bundle of what is known, without asking the server."""
+
+    def views(self) -> Sequence[View]:
+        """Return live widgets."""
+
+    async def relay(self, api: Api, update: Callable[[], int]) -> None:
+        """Read until the end; call ``update``, which returns the number of sent characters, after changes."""
 
 
 class Stateful(Trackable, Protocol):
@@ -90,7 +104,7 @@ class BatchHandle(Protocol):
         """Return the display bundle of what is known, without asking the server."""
 
     def _display_content(self) -> DisplayContent:
-        """Return the content of a display in a notebook that a program executes."""
+        """Return the content of a display."""
 
     async def _refresh(self, api: Api) -> BatchInfo:
         """Read the batch's current state from the server."""

@@ -3,8 +3,6 @@
 Objects are recognized by their methods; neither matplotlib nor PIL is imported.
 """
 
-from __future__ import annotations
-
 import binascii
 import os
 from base64 import b64decode, b64encode
@@ -17,7 +15,7 @@ from ..core.errors import InvalidRequestError
 from ..core.events import MediaType
 from ..core.image_files import media_type_of
 from .answer_images import AnswerImage
-from .file_reader import read_file
+from .file_reader import read_input
 
 _OWN_FORMATS = ("GIF", "JPEG", "PNG", "WEBP")  # of a PIL image that was read from a file
 
@@ -99,16 +97,9 @@ def _file(path: str | os.PathLike[str]) -> bytes:
             return b64decode(rest.partition(";base64,")[2], validate=True)
         except binascii.Error:
             raise InvalidRequestError("The data URL of the image is not valid base64.", field="images") from None
-    if rest.startswith("//") and len(scheme) > 1:  # one letter is a drive
-        raise InvalidRequestError(f"{name[:100]} is a URL. Download the image and use its path.", field="images")
-    shown = repr(name)[:200]
-    try:
-        data = read_file(name, MAX_IMAGE_BYTES)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidRequestError(f"Cannot read the image {shown}: {reason}.", field="images") from None
+    data = read_input(name, MAX_IMAGE_BYTES, "image")
     if len(data) > MAX_IMAGE_BYTES:
-        message = f"The image {shown} has more than {MAX_IMAGE_BYTES // 2**20} MiB. Make it smaller."
+        message = f"The image {repr(name)[:200]} has more than {MAX_IMAGE_BYTES // 2**20} MiB. Make it smaller."
         raise InvalidRequestError(message, field="images")
     return data
 

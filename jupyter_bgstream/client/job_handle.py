@@ -19,8 +19,9 @@ from .answer_images import AnswerImage, AnswerImages
 from .costs import usd
 from .default_connection import default_background
 from .errors import IncompleteAnswerError
-from .executed_notebooks import JobsDisplay, is_executed, show
+from .executed_notebooks import is_executed, show
 from .follower import Deltas, Follower
+from .job_display import JobsDisplay
 from .job_table import with_delay
 from .voila import in_voila, mime_bundle
 
@@ -55,7 +56,7 @@ class Job:
         self._info = info
         self._background = background
         self._follower = Follower(info.id)
-        self._images = (self._follower.logs, AnswerImages(info.id, background))
+        self._images = (self._follower.generation, AnswerImages(info.id, background))
         self._detail: JobDetail | None = None
         self._read = False
 
@@ -198,7 +199,7 @@ class Job:
 
         """
         if not self._info.ended:
-            self._background.run(lambda api: self._follower.end(api, timeout))
+            self._background.run(lambda api: self._follower.wait_for_end(api, timeout))
         return self
 
     def result(self, timeout: float | None = None) -> str:
@@ -211,7 +212,7 @@ class Job:
         >>> bg.submit("Say hello.", model="demo/echo").result()
         '...Say hello...'
         """
-        return self._complete_text(self._background.run(lambda api: self._follower.end(api, timeout)))
+        return self._complete_text(self._background.run(lambda api: self._follower.wait_for_end(api, timeout)))
 
     def exception(self, timeout: float | None = None) -> IncompleteAnswerError | None:
         """Wait until the job has ended, and return the error that ``result`` raises; None if the answer is complete.
@@ -257,7 +258,7 @@ class Job:
         return self
 
     def retry(self) -> Job:
-        """Submit an ended job again, and return the new job; a second call returns the same new job.
+        """Submit the prompt of an ended job as a new job, and return that; a second call returns the same new job.
 
         Raises:
             ConflictError: the job has not ended (code ``not_ended``).
@@ -302,9 +303,6 @@ class Job:
         cost = f" {usd(known.cost.usd, estimated=known.cost.estimated)}" if known.cost else ""
         return visible_line(f"<Job {self.id} {self.model} {status}{error}{cost}>")
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))
-
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
         if in_voila():
             return mime_bundle([self.view()])
@@ -341,16 +339,16 @@ class Job:
         return OutputSnapshot(self.id, self.model, self._follower.cursor, answer, files)
 
     async def _result_async(self) -> str:
-        return self._complete_text(await self._background.call(lambda api: self._follower.end(api, None)))
+        return self._complete_text(await self._background.call(lambda api: self._follower.wait_for_end(api, None)))
 
     def _answer(self) -> Answer:
         return self._background.run(self._follower.catch_up)
 
     def _current_images(self) -> AnswerImages:
-        logs, images = self._images
-        if logs != self._follower.logs:  # the job was deleted and submitted again with the same id
+        generation, images = self._images
+        if generation != self._follower.generation:  # the job was deleted and submitted again with the same id
             images = AnswerImages(self.id, self._background)
-            self._images = (self._follower.logs, images)
+            self._images = (self._follower.generation, images)
         return images
 
     async def _newest(self, api: Api) -> Job:

@@ -7,13 +7,15 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import Any, overload
 
 from ..outputs.mimebundle import bundle_of_several
-from .executed_notebooks import JobsDisplay, is_executed, show
+from .executed_notebooks import is_executed, show
+from .job_display import JobsDisplay
 from .job_handle import Job
 from .job_table import table
+from .text_table import Table
 from .voila import in_voila, mime_bundle
 
 
-class Jobs(list[Job]):
+class Jobs(Table, list[Job]):
     """List of jobs that displays as a table, as of its creation.
 
     >>> jobs = [bg.submit(f"Say {number}.", model="demo/echo", tags=["numbers"]) for number in range(3)]
@@ -29,15 +31,6 @@ class Jobs(list[Job]):
         """Wait until all jobs have ended; raises TimeoutError after ``timeout`` seconds."""
         _wait(self, timeout)
         return self
-
-    def __repr__(self) -> str:
-        return self.bundle()["text/plain"]
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))
-
-    def _repr_html_(self) -> str:
-        return self.bundle()["text/html"]
 
 
 class Comparison(Sequence[Job]):
@@ -116,9 +109,6 @@ class Comparison(Sequence[Job]):
 
     def __repr__(self) -> str:
         return "\n".join(map(repr, self._jobs)) or "<no jobs>"
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
         if in_voila() and self._jobs:

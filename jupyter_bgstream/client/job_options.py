@@ -1,7 +1,5 @@
 """Options of a job that ``submit`` and ``map`` share, checked and encoded at one place."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -40,13 +38,5 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def encoded(self) -> dict[str, Any]:
         """Return the fields of a REST request; options that are not set are left out."""
-        fields = {
-            "model": self.model,
-            "params": dict(self.params or {}),
-            "tags": list(self.tags),
-            "priority": self.priority,
-            "on_restart": self.on_restart,
-            "retry_policy": self.retry_policy,
-            "idle_timeout": self.idle_timeout,
-        }
+        fields = msgspec.structs.asdict(self) | {"params": dict(self.params or {}), "tags": list(self.tags)}
         return {name: value for name, value in fields.items() if value not in (None, [], {})}

@@ -1,7 +1,5 @@
 """Source of a job: the kernel and the cell that submit it."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,14 +14,18 @@ def job_source() -> dict[str, str] | None:
         None outside a kernel.
 
     """
-    # Code in a kernel has imported IPython already; other code does not need it.
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    kernel = getattr(shell, "kernel", None)
+    kernel = getattr(current_shell(), "kernel", None)
     if kernel is None:
         return None
     found = {"kernel": _kernel_id(kernel), "cell": _cell_id(kernel)}
     return {name: value for name, value in found.items() if value} or None
+
+
+def current_shell() -> Any:
+    """Return the shell of IPython in which this code runs, or None."""
+    # Code in a kernel has imported IPython already; other code does not need it.
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
 
 
 def _kernel_id(kernel: Any) -> str | None:

@@ -1,18 +1,14 @@
 """Jobs as a table, for ``%bg``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from types import MappingProxyType
 
 from ..core.batch_pause import Paused
 from ..core.schemas.jobs import JobInfo
-from ..core.terminal_text import visible_line
 from .costs import usd
 from .status_labels import PAUSED, status_label
-from .text_table import grid
+from .text_table import cut, grid
 
 _SHORT = 8  # characters of an id; any unique prefix identifies a job
 _ROW = re.compile(r"(?:-\d+)?-r\d+$")  # suffix of the ids of a batch's rows, whose prefixes are all the same
@@ -37,19 +33,13 @@ def table(jobs: Sequence[JobInfo], now: float, *, paused: Mapping[str, Paused] =
         paused: pauses by id of the batch; the reasons are below the table.
 
     """
-    if not jobs:
-        empty = "No jobs yet."
-        return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
     # Only a shared server has named users; otherwise the column would be empty.
     named = any(job.submitted_by for job in jobs)
     texts = (*_TEXTS, "by") if named else _TEXTS
     rows = [_row(job, now, named=named, paused=job.batch in paused) for job in jobs]
-    shown = grid((*texts, *_NUMBERS), rows, numbers=len(texts), code=True)
     notes = [_note(batch_id, pause) for batch_id, pause in paused.items()]
-    return {
-        "text/plain": "\n".join([shown["text/plain"], *map(visible_line, notes)]),
-        "text/html": shown["text/html"] + "".join(f"<p>{escape(note)}</p>" for note in notes),
-    }
+    headings = (*texts, *_NUMBERS)
+    return grid(headings, rows, numbers=len(texts), code=True, notes=notes, empty="No jobs yet.")
 
 
 def short(job_id: str) -> str:
@@ -86,10 +76,6 @@ def _row(job: JobInfo, now: float, *, named: bool, paused: bool) -> tuple[str, .
     is_paused = paused and job.status in ("queued", "waiting")
     label = PAUSED if is_paused else with_delay(status_label(job.status, job.finish_reason), job.not_before, now)
     cost = usd(job.cost.usd, estimated=job.cost.estimated) if job.cost else ""
-    texts = (short(job.id), label, job.model, _cut(job.title, _WORDS))
-    name = (_cut(job.submitted_by or "", _NAME),) if named else ()
+    texts = (short(job.id), label, job.model, cut(job.title, _WORDS))
+    name = (cut(job.submitted_by or "", _NAME),) if named else ()
     return *texts, *name, elapsed, "" if tokens is None else f"{tokens:,}", cost
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

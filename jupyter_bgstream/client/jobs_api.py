@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.batch_pause import Paused
 from ..core.costs import By
@@ -28,8 +27,6 @@ from .prompt_body import request_of
 
 if TYPE_CHECKING:
     from .api import Api
-
-T = TypeVar("T")
 
 State = Literal["queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted"]
 
@@ -222,11 +219,6 @@ def models(provider: str | None = None, *, refresh: bool = False) -> Models:
 def job_handle(info: JobInfo) -> Job:
     """Return a handle of the job that ``info`` describes."""
     return Job(info, default_background)
-
-
-def start_request(request: Callable[[Api], Coroutine[Any, Any, T]]) -> Future[T]:
-    """Start a request to the server and return its future."""
-    return default_background.start(request)
 
 
 def notebook_of(kernel_id: str) -> str | None:

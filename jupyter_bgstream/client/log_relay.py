@@ -4,8 +4,6 @@ An entry is a frame of the live socket (``events``, ``reset``, ``error``; PROTOC
 ``{"type": "jobs", "jobs"}``: descriptions of jobs, by which views follow retries.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
@@ -169,7 +167,7 @@ class _Recorder(Follower):
     def __init__(self, job_id: str) -> None:
         super().__init__(job_id)
         self._new: list[Event] = []
-        self._log = self.logs
+        self._log = self.generation
         self._is_reset = False
 
     async def read(self, log: Log) -> LogPage | None:
@@ -193,7 +191,7 @@ class _Recorder(Follower):
         return entries
 
     def _take(self, page: LogPage) -> None:
-        if self.logs != self._log:  # the job was deleted and submitted again with the same id
-            self._log, self._new, self._is_reset = self.logs, [], True
+        if self.generation != self._log:  # the job was deleted and submitted again with the same id
+            self._log, self._new, self._is_reset = self.generation, [], True
         self._new += [event for event in page.events if event.seq > self.answer.seq]
         super()._take(page)

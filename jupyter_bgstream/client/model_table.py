@@ -1,20 +1,16 @@
 """Models as a table, for ``%bg models`` and ``models()``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from html import escape
 
 from ..core.schemas.server_info import ModelsInfo, ProviderInfo
-from ..core.terminal_text import visible_line
-from .text_table import TABLE
+from .text_table import Table, cut, grid
 
 _SHOWN = 3  # models of a provider in the overview
 _WORDS = 72  # characters of a sentence in the overview
 _HEADINGS = ("provider", "models", "")
 
 
-class Models:
+class Models(Table):
     """Available models, and why other providers are not available; displays as a table.
 
     >>> found = bg.models()
@@ -44,22 +40,7 @@ class Models:
 
     def bundle(self) -> dict[str, str]:
         """Return the display bundle."""
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
-
-    def __repr__(self) -> str:
-        rows = [tuple(map(visible_line, row)) for row in self._rows()]
-        widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in (_HEADINGS, *rows)
-        ]
-        return "\n".join([*lines, *map(visible_line, self._notes())])
-
-    def _repr_html_(self) -> str:
-        head = "".join(f'<th style="text-align: left">{name}</th>' for name in _HEADINGS)
-        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self._rows())
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self._notes())
-        return f"{TABLE}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+        return grid(_HEADINGS, self._rows(), notes=self._notes())
 
     def _rows(self) -> list[tuple[str, ...]]:
         if self._all:
@@ -80,9 +61,7 @@ class Models:
         return each.name, _some(each.models), self._mark_of(each)
 
     def _cut(self, words: str) -> str:
-        if self._all or len(words) <= _WORDS:
-            return words
-        return words[: _WORDS - 1].rstrip() + "…"  # %bg models NAME shows all
+        return words if self._all else cut(words, _WORDS)  # %bg models NAME shows all
 
     def _mark(self, model: str) -> str:
         names = [name for name, full in self.aliases.items() if full == model]
@@ -111,7 +90,3 @@ def _some(models: Sequence[str]) -> str:
     names = [model.partition("/")[2] for model in models[:_SHOWN]]
     more = len(models) - len(names)
     return ", ".join(names) + (f" and {more:,} more" if more else "")
-
-
-def _cell(text: str) -> str:
-    return f'<td style="text-align: left">{escape(text)}</td>'

@@ -1,7 +1,5 @@
 """Prompt of a job as REST takes it: a text with its files and images, or messages."""
 
-from __future__ import annotations
-
 import os
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence

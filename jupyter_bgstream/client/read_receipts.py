@@ -1,7 +1,5 @@
 """Mark notices as read when a result was read through a handle: batched, in the background."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Collection

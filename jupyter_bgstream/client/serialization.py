@@ -1,7 +1,5 @@
 """JSON encoding of request bodies, with actionable errors for unsupported values."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

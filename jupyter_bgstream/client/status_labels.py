@@ -1,7 +1,5 @@
 """Display labels of statuses, the same in tables of ``%bg``, cells, panel and toasts; the API has statuses."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from ..core.state import Status

@@ -1,9 +1,8 @@
 """Tables of text, in plain text and in HTML."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 from ..core.terminal_text import visible_line
 
@@ -13,7 +12,29 @@ Rows = Sequence[Sequence[str]]
 TABLE = '<table class="mathjax_ignore tex2jax_ignore">'
 
 
-def grid(headings: Sequence[str], rows: Rows, *, numbers: int, code: bool = False) -> dict[str, str]:
+class Table:
+    """Base class of values that display as a table."""
+
+    def bundle(self) -> dict[str, str]:
+        """Return the display bundle."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return self.bundle()["text/plain"]
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return self.bundle()
+
+
+def grid(
+    headings: Sequence[str],
+    rows: Rows,
+    *,
+    numbers: int | None = None,
+    code: bool = False,
+    notes: Sequence[str] = (),
+    empty: str = "",
+) -> dict[str, str]:
     """Return the display bundle of a table.
 
     Args:
@@ -21,9 +42,22 @@ def grid(headings: Sequence[str], rows: Rows, *, numbers: int, code: bool = Fals
         rows: cells as text.
         numbers: index of the first column with numbers, which are aligned to the right.
         code: show the first column as code.
+        notes: lines below the table.
+        empty: sentence instead of a table without rows.
 
     """
-    return {"text/plain": _plain(headings, rows, numbers), "text/html": _html(headings, rows, numbers, code)}
+    if empty and not rows:
+        return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
+    first = len(headings) if numbers is None else numbers
+    return {
+        "text/plain": "\n".join([_plain(headings, rows, first), *map(visible_line, notes)]),
+        "text/html": _html(headings, rows, first, code) + "".join(f"<p>{escape(note)}</p>" for note in notes),
+    }
+
+
+def cut(text: str, length: int) -> str:
+    """Return a text, or its beginning with an ellipsis; at most ``length`` characters."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
 def _plain(headings: Sequence[str], rows: Rows, numbers: int) -> str:

@@ -16,7 +16,7 @@ from .job_handle import Job
 from .job_table import duration
 from .jobs_api import submit
 from .status_labels import status_label
-from .text_table import grid
+from .text_table import Table, cut, grid
 
 if TYPE_CHECKING:
     from .api import Api
@@ -115,11 +115,8 @@ class Thread:
         origin = f", forked from {info.forked_from!r}" if info.forked_from else ""
         return visible_line(f"<Thread {self.name!r} {turns}, {info.status}, {info.model}{origin}>")
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))
 
-
-class Threads(Sequence[Thread]):
+class Threads(Table, Sequence[Thread]):
     """Threads as the server listed them, the last used first; displays as a table.
 
     >>> asked = bg.submit("Hi.", model="demo/echo", thread="hellos").wait()
@@ -149,24 +146,10 @@ class Threads(Sequence[Thread]):
 
     def bundle(self) -> dict[str, str]:
         """Return the display bundle."""
-        if not self._infos:
-            empty = "No threads yet. Use --thread NAME, or thread=…, to start one."
-            return {"text/plain": empty, "text/html": f"<p>{empty}</p>"}
         now = time.time()
-        shown = grid(_HEADINGS, [_row(info, now) for info in self._infos], numbers=_NUMBERS)
-        if self._more:
-            note = "There are more threads: threads(limit=…)."
-            shown = {"text/plain": f"{shown['text/plain']}\n{note}", "text/html": f"{shown['text/html']}<p>{note}</p>"}
-        return shown
-
-    def __repr__(self) -> str:
-        return self.bundle()["text/plain"]
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return self.bundle()
+        notes = ["There are more threads: threads(limit=…)."] if self._more else []
+        empty = "No threads yet. Use --thread NAME, or thread=…, to start one."
+        return grid(_HEADINGS, [_row(info, now) for info in self._infos], numbers=_NUMBERS, notes=notes, empty=empty)
 
 
 def thread(name: str) -> Thread:
@@ -201,6 +184,5 @@ async def _jobs(api: Api, name: str) -> list[JobInfo]:
 
 
 def _row(info: ThreadInfo, now: float) -> tuple[str, ...]:
-    words = info.title if len(info.title) <= _WORDS else info.title[: _WORDS - 1].rstrip() + "…"
-    used = f"{duration(now - info.updated_at)} ago"
+    words, used = cut(info.title, _WORDS), f"{duration(now - info.updated_at)} ago"
     return info.name, status_label(info.status), info.model, words, info.forked_from or "", f"{info.jobs:,}", used

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+from typing import Any, Protocol
 
 Bundle = dict[str, Any]  # display data or metadata, by MIME type
 
@@ -24,12 +21,6 @@ def in_voila() -> bool:
     """Return True if Voilà started this kernel, as a server or as an extension of a Jupyter server."""
     # The first is in the environment of every kernel, also of those that are started ahead of a visit.
     return "VOILA_PREHEAT" in os.environ or os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
-
-
-def display(shell: InteractiveShell, *views: View) -> None:
-    """Display widgets, to which this kernel relays answers."""
-    data, metadata = mime_bundle(views)
-    shell.display_pub.publish(data, metadata)
 
 
 def mime_bundle(views: Sequence[View]) -> tuple[Bundle, Bundle]:

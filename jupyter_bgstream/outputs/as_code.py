@@ -4,8 +4,6 @@ Lab's table of contents, and readers without the extension, parse the whole save
 cases, shared with ``labextension/src/outputs/asCode.ts``: ``tests/golden/costly.json``.
 """
 
-from __future__ import annotations
-
 import math
 import re
 

@@ -5,8 +5,6 @@ shared with ``labextension/src/outputs/citations.ts``:
 ``tests/golden/bundle.json``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

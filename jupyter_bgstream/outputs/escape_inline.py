@@ -5,8 +5,6 @@ position. The way depends on its most likely meaning, so that the text stays rea
 maths and code, and inline code as ``<code>`` with entities.
 """
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -150,7 +148,7 @@ def _as_html(code: str) -> str:
 
 def _spans(text: str) -> Iterator[_Span]:
     """Yield spans that are most likely maths, or code that would be active as markup."""
-    ends = _code_ends(text)
+    ends = code_ends(text)
     missing: set[str] = set()  # delimiters that do not occur any more
     at = 0
     while token := _TOKENS.search(text, at):
@@ -181,15 +179,16 @@ def _closing(mark: str) -> str:
     return mark if mark == "$$" else mark[:-1] + {"(": ")", "[": "]"}[mark[-1]] if mark[-1] in "([" else ""
 
 
-def _code_ends(text: str) -> dict[int, int]:
-    """Return the end of code by the position of its first backticks; both are on one line."""
+def code_ends(text: str, *, in_one_line: bool = True) -> dict[int, int]:
+    """Return the end of code by the position of its first backticks; with ``in_one_line`` both are on one line."""
     ends: dict[int, int] = {}
     next_end: dict[int, int] = {}
     for run in reversed(list(_RUNS.finditer(text))):
-        if run[0] == "\n":
-            next_end.clear()
-            continue
         length = len(run[0])
+        if run[0] == "\n":
+            if in_one_line:
+                next_end.clear()
+            continue
         if length in next_end:
             ends[run.start()] = next_end[length]
         next_end[length] = run.end()

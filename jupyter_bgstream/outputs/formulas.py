@@ -6,10 +6,10 @@ formula gets its own element if it could be paired with another. The rule is pan
 no digit after them. Code does not change. The same as ``labextension/src/render/formulas.ts``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
+
+from .escape_inline import code_ends
 
 LONE_DOLLAR = "<span>&#36;</span>"  # MathJax finds formulas only in text without elements
 
@@ -21,7 +21,6 @@ _INDENTED = re.compile(r"(?: {4}|\t)")
 _ITEM = re.compile(r"[ \t>]*(?:[*+-]|[0-9]{1,9}[.)])[ \t]")
 _TABLE = re.compile(r"^[ \t>]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$", re.MULTILINE)
 _QUOTED = re.compile(r"\n[ \t]*>[> \t]*")
-_RUNS = re.compile(r"`+")
 _INSIDE = r"(?:[^$`\\<]|<(?!span>)|\\[^()\[\]])+?"  # brackets; the next bracket ends the search
 _TOKENS = (
     r"(?P<code>`+)"
@@ -70,7 +69,7 @@ def _written(paragraph: str) -> str:
     if _CANDIDATE.search(paragraph) is None:
         return paragraph
     tokens = _IN_TABLE if "|" in paragraph and _TABLE.search(paragraph) else _IN_TEXT
-    ends = _code_ends(paragraph)
+    ends = code_ends(paragraph, in_one_line=False)
     out: list[str] = []
     lone: list[int] = []  # positions in ``out``
     dollars = at = 0
@@ -102,15 +101,3 @@ def _token(token: re.Match[str]) -> str:
 
 def _on_one_line(inside: str) -> str:
     return " ".join(_QUOTED.sub("\n", inside).split())
-
-
-def _code_ends(paragraph: str) -> dict[int, int]:
-    # The end of code by the position of its first backticks.
-    ends: dict[int, int] = {}
-    next_end: dict[int, int] = {}
-    for run in reversed(list(_RUNS.finditer(paragraph))):
-        length = len(run[0])
-        if length in next_end:
-            ends[run.start()] = next_end[length]
-        next_end[length] = run.end()
-    return ends

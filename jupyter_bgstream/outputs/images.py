@@ -5,8 +5,6 @@ and never from the text of an answer. Golden cases, shared with ``labextension/s
 ``tests/golden/bundle.json`` and ``tests/golden/jobs.json``.
 """
 
-from __future__ import annotations
-
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -6,8 +6,6 @@ Everything else is escaped so that every reading is harmless (``escape_inline.py
 ``labextension/src/outputs/escape.ts``: ``tests/golden/escape.json``.
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

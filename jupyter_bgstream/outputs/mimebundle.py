@@ -1,7 +1,5 @@
 """MIME bundles of jobs in a notebook file. See PROTOCOL.md, "In the notebook file"."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType

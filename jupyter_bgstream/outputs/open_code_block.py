@@ -1,7 +1,5 @@
 """Open blocks of code at the end of Markdown."""
 
-from __future__ import annotations
-
 import re
 
 _OPENING = re.compile(r"( {0,3})(?:(`{3,})[^`]*$|(~{3,}))")

@@ -4,8 +4,6 @@ The same as ``costOfText`` in ``labextension/src/render/renderCost.ts``, which e
 ``tests/golden/costly.json``.
 """
 
-from __future__ import annotations
-
 import re
 
 BLOCK_LIMIT = 6000

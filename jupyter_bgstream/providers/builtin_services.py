@@ -3,8 +3,6 @@
 Variables for addresses follow each service's own convention: OPENAI_BASE_URL, OLLAMA_HOST, AZURE_OPENAI_ENDPOINT.
 """
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Daemon threads for foreign code: Python does not wait for them at exit, unlike for those of its own pools."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import threading

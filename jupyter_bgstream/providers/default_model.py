@@ -1,7 +1,5 @@
 """Default model: chooses the model of jobs that name none, where the config names none either."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Mapping, Sequence

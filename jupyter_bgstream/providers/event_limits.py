@@ -3,8 +3,6 @@
 The answer, its reasoning and the arguments of tool calls are the model's text, which is never changed.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 

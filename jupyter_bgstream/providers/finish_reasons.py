@@ -1,7 +1,5 @@
 """Finish reasons: a fixed set of words for the many that providers send."""
 
-from __future__ import annotations
-
 from typing import Any
 
 OTHER = "other"

@@ -5,8 +5,6 @@ second. It builds the request of a redirect even if it does not follow it, and r
 fails.
 """
 
-from __future__ import annotations
-
 import ssl
 from http.cookiejar import CookieJar
 from typing import Any

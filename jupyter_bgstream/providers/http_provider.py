@@ -1,11 +1,10 @@
 """A provider with one wire format at one endpoint: a job becomes an HTTP request, its response becomes events."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,22 +16,20 @@ from ..core.job import Job
 from ..core.messages import Message
 from ..core.state import ErrorInfo
 from .context_window import RequestSize, certain_overflow
-from .daemon_threads import run_in_daemon_thread
 from .errors import ErrorBuilder
 from .event_limits import Sanitizer
-from .formats import RESUMABLE, Decoder, Request, ResumableFormat, format_of
+from .formats import Request, Responses, StreamDecoder, format_of
 from .formats.base import decode_json, model_name
-from .keys import Key
+from .keys import Key, call_configured
 from .port import MAX_MODELS, ProviderEvent, ProviderStatus
 from .pricing import priced
 from .provider_settings import ProviderSettings, is_header_value
 from .response_reader import close_decoder, read
 from .resumable_stream import ResumableStream
-from .transport import Call, Route, request_body
+from .transport import Call, Route, response_body
 
 STATUS_SECONDS = 3.0
 LISTING_BYTES = 4 * 1024 * 1024  # of a list of models
-HEADER_SECONDS = 10.0  # for a function that returns a header
 CANCEL_SECONDS = 5.0
 _NO_LISTING = (404, 405, 501)  # HTTP statuses of a service without a list of models
 RESPONSE_BYTES = 128 * 1024 * 1024  # of a whole response, with its searches and images
@@ -57,7 +54,7 @@ class HTTPProvider:
         self._configured = configured  # False: a built-in one that the config does not name: it may be absent
         self._endpoint = endpoint
         self._format = format_of(endpoint.format, endpoint.dialect, done_is_end=endpoint.done_is_end)
-        self._resumable = RESUMABLE.get(endpoint.format)
+        self._resumable = self._format if isinstance(self._format, Responses) else None
         self._key = Key(name, endpoint, environ=environ, keyring=keyring)
         self._route = Route(
             proxy=endpoint.proxy, ca_bundle=endpoint.ca_bundle, connect_timeout=endpoint.connect_timeout
@@ -81,7 +78,7 @@ class HTTPProvider:
             if length is not None:
                 raise errors.too_long("It was not sent.", length)
         if self._resumable is not None:
-            batches = await self._stream_resumable(self._resumable, job, errors, headers)
+            batches = self._stream_resumable(self._resumable, job, errors, headers)
         elif job.resume is not None:  # the token is of a format that was configured before
             raise errors.error("answer_gone", f"The format {self._format.name} cannot resume a response.")
         else:
@@ -101,7 +98,7 @@ class HTTPProvider:
         try:
             errors, headers = await self._prepare(model_name(job))
             request = self._resumable.cancel(job.resume)
-            await self._request(request, headers, errors, seconds=CANCEL_SECONDS, max_bytes=RESPONSE_BYTES)
+            await response_body(self._call(request, headers, CANCEL_SECONDS), errors, max_bytes=RESPONSE_BYTES)
         except (ProviderError, msgspec.MsgspecError) as error:
             code = error.code if isinstance(error, ProviderError) else "invalid token"
             log.warning("job %s: its response could not be cancelled at %s (%s)", job.id, self.name, code)
@@ -116,11 +113,12 @@ class HTTPProvider:
     async def status(self) -> ProviderStatus:
         """Return the models, or why they are missing; never raise.
 
-        The provider has STATUS_SECONDS; the key and headers have the time-outs of ``keys`` and HEADER_SECONDS.
+        The provider has STATUS_SECONDS; the key and headers have the time-outs of ``keys``.
         """
+        status = partial(ProviderStatus, name=self.name, kind=self._format.name)
         if self._key.problem() == "" and self._key.variables and not self._configured:
             error = ErrorInfo(code="missing_key", message=f"Not configured: set {self._key.variables}.")
-            return ProviderStatus(name=self.name, kind=self._format.name, error=error, configured=False)
+            return status(error=error, configured=False)
         note = None
         try:
             if not (models := self._endpoint.models):
@@ -131,13 +129,8 @@ class HTTPProvider:
             if not self._configured and not self.wants_key:
                 message = f"Not running: no such server answers at {self._endpoint.base_url}."
                 error, configured = ErrorInfo(code="unreachable", message=message), False
-            return ProviderStatus(name=self.name, kind=self._format.name, error=error, configured=configured)
-        return ProviderStatus(
-            name=self.name,
-            kind=self._format.name,
-            models=tuple(f"{self.name}/{model}" for model in models),
-            note=note,
-        )
+            return status(error=error, configured=configured)
+        return status(models=tuple(f"{self.name}/{model}" for model in models), note=note)
 
     async def price(self, model: str, usage: Usage) -> Usage:
         """Return the usage with its cost by list prices, if known; ``model`` is the full name."""
@@ -185,7 +178,7 @@ class HTTPProvider:
         decoder, connection_error = self._format.decoder(errors), None
         try:
             request = await _build(self._format.request, job, errors)
-            async with aclosing(read(self._call(request, headers, job), decoder, errors)) as batches:
+            async with aclosing(read(self._stream_call(request, headers, job), decoder, errors)) as batches:
                 async for batch in batches:
                     yield batch
         except ProviderError as error:
@@ -196,33 +189,33 @@ class HTTPProvider:
             raise decoder.error
 
     async def _stream_resumable(
-        self, format: ResumableFormat, job: Job, errors: ErrorBuilder, headers: dict[str, str]
+        self, format: Responses, job: Job, errors: ErrorBuilder, headers: dict[str, str]
     ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         def read_events(
-            request: Request, decoder: Decoder, left: float
+            request: Request, decoder: StreamDecoder, left: float
         ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
-            call = self._call(request, headers, job)
+            call = self._stream_call(request, headers, job)
             return read(msgspec.structs.replace(call, total_timeout=left), decoder, errors)
 
         def ask(request: Request, seconds: float) -> Awaitable[bytes]:
-            return self._request(request, headers, errors, seconds=seconds, max_bytes=RESPONSE_BYTES)
+            return response_body(self._call(request, headers, seconds), errors, max_bytes=RESPONSE_BYTES)
 
         begin = None
         if job.resume is None:
             build = format.background_request if self._endpoint.background else format.request
             begin = await _build(build, job, errors)
         total = self._endpoint.total_timeout
-        return ResumableStream(format, errors, read=read_events, ask=ask, sleep=self._sleep, total_timeout=total).run(
-            begin, job.resume
-        )
+        response = ResumableStream(format, errors, read=read_events, ask=ask, sleep=self._sleep, total_timeout=total)
+        async with aclosing(response.run(begin, job.resume)) as batches:
+            async for batch in batches:
+                yield batch
 
     async def _list_models(self) -> tuple[tuple[str, ...], str | None]:
         # The models, or what a service without a list of models sent instead.
         errors, headers = await self._prepare("")
         try:
-            body = await self._request(
-                self._format.models, headers, errors, seconds=STATUS_SECONDS, max_bytes=LISTING_BYTES
-            )
+            call = self._call(self._format.models, headers, STATUS_SECONDS)
+            body = await response_body(call, errors, max_bytes=LISTING_BYTES)
         except ProviderError as error:
             if error.status in _NO_LISTING and (self._configured or self.wants_key):
                 return (), f"HTTP {error.status}"
@@ -239,27 +232,18 @@ class HTTPProvider:
             f"{self._endpoint.url(self._format.models.path)} returned {received}; if jobs fail too, check base_url.)"
         )
 
-    async def _request(
-        self, request: Request, headers: dict[str, str], errors: ErrorBuilder, *, seconds: float, max_bytes: int
-    ) -> bytes:
-        return await request_body(
-            self._endpoint.url(request.path),
-            headers=request.headers | headers,
-            seconds=seconds,
-            max_bytes=max_bytes,
-            errors=errors,
-            body=request.body,
-            route=self._route,
-        )
+    def _stream_call(self, request: Request, headers: dict[str, str], job: Job) -> Call:
+        idle_timeout = job.spec.idle_timeout or self._endpoint.idle_timeout
+        accept = {"Accept": self._format.media_type}
+        call = self._call(request, accept | headers, self._endpoint.total_timeout)
+        return msgspec.structs.replace(call, idle_timeout=idle_timeout)
 
-    def _call(self, request: Request, headers: dict[str, str], job: Job) -> Call:
+    def _call(self, request: Request, headers: dict[str, str], total_timeout: float) -> Call:
         return Call(
             url=self._endpoint.url(request.path),
             headers=request.headers | headers,
             body=request.body,
-            media_type=self._format.media_type,
-            idle_timeout=job.spec.idle_timeout or self._endpoint.idle_timeout,
-            total_timeout=self._endpoint.total_timeout,
+            total_timeout=total_timeout,
             route=self._route,
         )
 
@@ -279,14 +263,7 @@ class HTTPProvider:
 
     async def _header(self, name: str, value: Any, errors: ErrorBuilder) -> str:
         if callable(value):
-            try:
-                value = await run_in_daemon_thread(value, seconds=HEADER_SECONDS, name=f"header-{self.name}")
-            except TimeoutError:
-                message = f"The function of the header {name} did not return within {HEADER_SECONDS:g} s."
-                raise errors.error("missing_key", message) from None
-            except Exception as error:  # its message may hold a secret
-                message = f"The function of the header {name} raised {type(error).__name__}."
-                raise errors.error("missing_key", message) from None
+            value = await call_configured(value, f"the header {name}", provider=self.name, errors=errors)
         if not is_header_value(value):
             raise errors.error("missing_key", f"The function of the header {name} returned an invalid header value.")
         return str(value)

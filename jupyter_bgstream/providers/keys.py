@@ -3,9 +3,7 @@
 A key is looked up at each use, so that it may change, and never stored.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -105,17 +103,7 @@ class Key:
         return self._configured.strip() if isinstance(self._configured, str) else None
 
     async def _from_function(self, errors: ErrorBuilder) -> str:
-        # The message of the function's error may hold the key, so only its type is shown.
-        try:
-            key: Any = await run_in_daemon_thread(
-                self._configured, seconds=FUNCTION_SECONDS, name=f"key-{self._provider}"
-            )
-        except TimeoutError:
-            message = f"The function of api_key did not return within {FUNCTION_SECONDS:g} s."
-            raise errors.error("missing_key", message) from None
-        except Exception as error:
-            message = f"The function of api_key raised {type(error).__name__}."
-            raise errors.error("missing_key", message) from None
+        key = await call_configured(self._configured, "api_key", provider=self._provider, errors=errors)
         if key is None:
             return ""
         if not isinstance(key, str):
@@ -138,6 +126,18 @@ class Key:
         except Exception as error:
             raise errors.error("missing_key", f"The keyring failed: {type(error).__name__}.") from None
         return str(key or "").strip()
+
+
+async def call_configured(function: Callable[[], Any], setting: str, *, provider: str, errors: ErrorBuilder) -> Any:
+    """Call a function of the config; raise ProviderError (``missing_key``) if it fails or takes too long."""
+    try:
+        return await run_in_daemon_thread(function, seconds=FUNCTION_SECONDS, name=f"config-{provider}")
+    except TimeoutError:
+        message = f"The function of {setting} did not return within {FUNCTION_SECONDS:g} s."
+        raise errors.error("missing_key", message) from None
+    except Exception as error:  # its message may hold a secret
+        message = f"The function of {setting} raised {type(error).__name__}."
+        raise errors.error("missing_key", message) from None
 
 
 def has_keyring() -> bool:

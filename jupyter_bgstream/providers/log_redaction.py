@@ -1,7 +1,5 @@
 """Keeps response headers out of the logs of httpx and httpcore, since a provider may echo the key in them."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The provider's port: what the engine calls, and the events that a provider yields."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 

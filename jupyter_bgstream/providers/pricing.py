@@ -4,8 +4,6 @@ That library and its list take some 100 ms to import and 15 MB of memory, so it 
 thread of the caller. It sends no request: the list is that of the installed version.
 """
 
-from __future__ import annotations
-
 import gc
 import importlib.util
 import ipaddress

@@ -1,13 +1,11 @@
 """Endpoints: address, wire format and key of a provider, as one entry of the ``providers`` setting."""
 
-from __future__ import annotations
-
 import re
 import ssl
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import httpx
 import msgspec
@@ -15,6 +13,8 @@ import msgspec
 from ..core.errors import InvalidRequestError
 from .formats.dialects import DialectName
 from .proxies import SCHEMES
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 CONNECT_SECONDS = 20.0
 IDLE_SECONDS = 120.0
@@ -73,12 +73,7 @@ def read_provider_settings(name: str, config: Any) -> ProviderSettings:
         raise InvalidRequestError(f"{where}: a provider's name may only have a-z, 0-9, _ and -.", field=where)
     if not isinstance(config, Mapping):
         raise InvalidRequestError(f'{where} must be an object such as {{"base_url": "https://…/v1"}}.', field=where)
-    try:
-        endpoint = msgspec.convert(dict(config), ProviderSettings)
-    except msgspec.ValidationError as error:
-        raise InvalidRequestError(
-            f"{where} is invalid: {error}. Its fields are {', '.join(ProviderSettings.__struct_fields__)}.", field=where
-        ) from None
+    endpoint = read_fields(name, config, ProviderSettings, "Its fields are {}.")
     if problem := _url_problem(endpoint.base_url):
         raise InvalidRequestError(f"{where}: {problem}", field=f"{where}.base_url")
     if endpoint.background and endpoint.format != "responses":
@@ -96,11 +91,27 @@ def read_provider_settings(name: str, config: Any) -> ProviderSettings:
     ):
         if problem:
             raise InvalidRequestError(f"{where}: {problem}", field=f"{where}.{setting}")
-    for setting in ("connect_timeout", "idle_timeout", "total_timeout"):
-        if not getattr(endpoint, setting) > 0:
-            raise InvalidRequestError(f"{where}: {setting} must be more than 0 seconds.", field=f"{where}.{setting}")
+    check_timeouts(name, endpoint)
     base, *query = endpoint.base_url.split("?", 1)
     return msgspec.structs.replace(endpoint, base_url="?".join([base.rstrip("/"), *filter(None, query)]))
+
+
+def read_fields(name: str, config: Mapping[str, Any], kind: type[S], hint: str) -> S:
+    """Return the fields of an entry; raise InvalidRequestError with ``hint``, in which ``{}`` are the known fields."""
+    where = f"providers[{name!r}]"
+    try:
+        return msgspec.convert(dict(config), kind)
+    except msgspec.ValidationError as error:
+        fields = hint.format(", ".join(kind.__struct_fields__))
+        raise InvalidRequestError(f"{where} is invalid: {error}. {fields}", field=where) from None
+
+
+def check_timeouts(name: str, settings: msgspec.Struct) -> None:
+    """Raise InvalidRequestError for a time-out that is not above 0."""
+    for setting in settings.__struct_fields__:
+        if setting.endswith("_timeout") and not getattr(settings, setting) > 0:
+            field = f"providers[{name!r}].{setting}"
+            raise InvalidRequestError(f"providers[{name!r}]: {setting} must be more than 0 seconds.", field=field)
 
 
 def _url_problem(url: str) -> str | None:

@@ -4,8 +4,6 @@ Names and rules are curl's: ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and `
 ``NO_PROXY`` lists hosts, which include their subdomains, addresses, and ranges of addresses of IPv4 and IPv6.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import re

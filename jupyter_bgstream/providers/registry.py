@@ -1,7 +1,5 @@
 """Registry of a server's providers by name: built-in ones, those of the ``providers`` setting, and plug-ins."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable, Mapping

@@ -5,8 +5,6 @@ layer of gzip or deflate is undone, anything else is refused. httpx would undo a
 each at once and without a bound.
 """
 
-from __future__ import annotations
-
 import asyncio
 import zlib
 from collections.abc import AsyncGenerator, Iterator

@@ -1,14 +1,12 @@
 """Reads a response: feeds its bytes to a decoder until the answer is complete, with limits on silent data."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from ..core.errors import ProviderError
 from .errors import ErrorBuilder
-from .formats import Decoder
+from .formats import StreamDecoder
 from .port import ProviderEvent
 from .transport import Call, stream
 
@@ -18,7 +16,9 @@ PIECE_BYTES = 256  # that a smaller piece counts as: it takes as much work
 REST_SECONDS = 5.0  # for data after a finish_reason, such as usage, if no [DONE] arrives
 
 
-async def read(call: Call, decoder: Decoder, errors: ErrorBuilder) -> AsyncGenerator[Sequence[ProviderEvent], None]:
+async def read(
+    call: Call, decoder: StreamDecoder, errors: ErrorBuilder
+) -> AsyncGenerator[Sequence[ProviderEvent], None]:
     """Yield the events of one response in batches as they arrive; raise ProviderError as ``stream`` does."""
     async with aclosing(stream(call, errors)) as body, aclosing(_until_the_end(body, decoder, errors)) as batches:
         async for batch in batches:
@@ -26,7 +26,7 @@ async def read(call: Call, decoder: Decoder, errors: ErrorBuilder) -> AsyncGener
 
 
 async def _until_the_end(
-    body: AsyncGenerator[bytes, None], decoder: Decoder, errors: ErrorBuilder
+    body: AsyncGenerator[bytes, None], decoder: StreamDecoder, errors: ErrorBuilder
 ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
     # After the answer is complete, only REST_SECONDS are spent on bytes without events, heartbeats included.
     clock = asyncio.get_running_loop().time
@@ -52,13 +52,13 @@ async def _until_the_end(
             raise errors.error("malformed_stream", f"It sent {SILENT_BYTES >> 20} MiB without an event of the answer.")
 
 
-async def _feed(decoder: Decoder, chunk: bytes) -> list[ProviderEvent]:
+async def _feed(decoder: StreamDecoder, chunk: bytes) -> list[ProviderEvent]:
     if decoder.unfinished > LARGE_BYTES and (b"\n" in chunk or b"\r" in chunk):  # the event may end here
         return await asyncio.to_thread(decoder.feed, chunk)
     return decoder.feed(chunk)
 
 
-async def close_decoder(decoder: Decoder, broken: ProviderError | None) -> list[ProviderEvent]:
+async def close_decoder(decoder: StreamDecoder, broken: ProviderError | None) -> list[ProviderEvent]:
     """Close a decoder and return its last events; off the event loop if it has a large unfinished event."""
     if decoder.unfinished > LARGE_BYTES:
         return await asyncio.to_thread(decoder.close, broken)

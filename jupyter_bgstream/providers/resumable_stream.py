@@ -1,7 +1,5 @@
 """Resumable streams: one response over several connections, if the provider continues it without one."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -10,9 +8,9 @@ import msgspec
 
 from ..core.errors import ProviderError
 from .errors import ErrorBuilder
-from .formats import Request, ResumableFormat
+from .formats import Request, Responses
 from .formats.base import decode_json
-from .formats.format_types import ResumableDecoder
+from .formats.openai_responses_decoder import ResponsesDecoder
 from .port import ProviderEvent
 from .response_reader import close_decoder
 
@@ -24,7 +22,7 @@ POLL_DELAY = 5.0  # seconds between polls
 _RESUMABLE = frozenset({"truncated", "idle_timeout", "unreachable"})  # codes after which the provider has the response
 
 Read = Callable[
-    [Request, ResumableDecoder, float], AsyncGenerator[Sequence[ProviderEvent], None]
+    [Request, ResponsesDecoder, float], AsyncGenerator[Sequence[ProviderEvent], None]
 ]  # with the seconds that are left
 Ask = Callable[[Request, float], Awaitable[bytes]]  # with a time-out in seconds
 
@@ -38,7 +36,7 @@ class ResumableStream:
 
     def __init__(
         self,
-        format: ResumableFormat,
+        format: Responses,
         errors: ErrorBuilder,
         *,
         read: Read,
@@ -84,7 +82,7 @@ class ResumableStream:
             left = end - clock()
 
     async def _connect(
-        self, begin: Request | None, token: str | None, decoder: ResumableDecoder, left: float
+        self, begin: Request | None, token: str | None, decoder: ResponsesDecoder, left: float
     ) -> AsyncGenerator[Sequence[ProviderEvent], None]:
         if token is None or self._streaming:
             request = self._format.resume(token) if token is not None else begin
@@ -97,7 +95,7 @@ class ResumableStream:
         if events := await asyncio.to_thread(self._decode_snapshot, decoder, body):  # it may have megabytes
             yield events
 
-    def _decode_snapshot(self, decoder: ResumableDecoder, body: bytes) -> list[ProviderEvent]:
+    def _decode_snapshot(self, decoder: ResponsesDecoder, body: bytes) -> list[ProviderEvent]:
         return decoder.apply_snapshot(decode_json(body, self._errors))
 
     def _next_delay(self, broken: ProviderError | None, *, has_new_events: bool) -> float:

@@ -4,8 +4,6 @@
 ``RetryInfo`` is Google's: https://cloud.google.com/apis/design/errors.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Mapping

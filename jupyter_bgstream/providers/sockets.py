@@ -1,7 +1,5 @@
 """Sockets of a request: all are closed, and the data before a response's body is bounded."""
 
-from __future__ import annotations
-
 from typing import Any, Self
 
 import httpcore

@@ -1,7 +1,5 @@
 """A job's parameters: standard ones, which each service names differently, and others, which are passed on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """Caches the status of providers: all are queried at once, not too often, and in bounded time."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Mapping

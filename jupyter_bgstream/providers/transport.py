@@ -4,16 +4,15 @@ One client per stream: a shared pool leaks connections when requests are cancell
 The costly part of a client, the TLS context, is created once and shared.
 """
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
+import math
 import os
 import ssl
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from typing import Literal, TypeVar
+from typing import Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,10 +24,9 @@ from .provider_settings import CONNECT_SECONDS, tls_context
 from .proxies import InvalidProxyError, proxy_of
 from .response_bodies import UNCOMPRESSED, UnreadableBodyError, iter_body, read_body, read_error_body
 from .sockets import Sockets
+from .timeouts import Timeouts
 
 STREAM_BYTES = 1024 * 1024 * 1024  # of one stream, heartbeats included: a hundred times the longest answer
-
-T = TypeVar("T")
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,19 +40,15 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         return f"Route(ca_bundle={self.ca_bundle!r})"  # a proxy's URL may hold a password
 
 
-DIRECT = Route()
-
-
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One request with a streamed response."""
+    """One request."""
 
     url: str
     headers: dict[str, str]
     body: bytes | None  # JSON, sent by a POST; None: a GET
-    media_type: str  # of the stream
-    idle_timeout: float  # seconds without a byte
     total_timeout: float  # seconds
-    route: Route = DIRECT
+    idle_timeout: float = math.inf  # seconds without a byte of a stream
+    route: Route = Route()
 
     def __repr__(self) -> str:
         return f"Call({self.url!r})"  # without headers: one holds the key
@@ -69,22 +63,14 @@ async def stream(call: Call, errors: ErrorBuilder) -> AsyncGenerator[bytes, None
         ProviderError: with a code of PROTOCOL.md for the network, an HTTP status, or a time-out.
 
     """
-    timeouts = _Timeouts(call, errors)
+    timeouts = Timeouts(errors, idle=call.idle_timeout, total=call.total_timeout)
     async with Sockets() as sockets, await _client(call.url, call.route, errors) as client:
-        request = client.build_request(
-            "GET" if call.body is None else "POST",
-            call.url,
-            content=call.body,
-            headers=_headers(call.body, {"Accept": call.media_type} | call.headers),
-            extensions={"trace": sockets.trace},
-        )
         try:
-            response = await timeouts.wait(send(client, request))
+            response = await timeouts.wait(send(client, _request(client, call, sockets)))
         except httpx.HTTPError as error:
             raise _request_error(error, call.route, errors) from None  # httpx's error holds the request with the key
         async with aclosing(response):
-            if not response.is_success:  # of any media type: services and proxies set it at will
-                raise errors.response_error(response.status_code, response.headers, await read_error_body(response))
+            await _check_success(response, errors)
             left = STREAM_BYTES
             async with aclosing(iter_body(response)) as pieces:
                 while (piece := await _next(pieces, timeouts, errors)) is not None:
@@ -94,68 +80,43 @@ async def stream(call: Call, errors: ErrorBuilder) -> AsyncGenerator[bytes, None
                     yield piece
 
 
-async def request_body(
-    url: str,
-    *,
-    headers: dict[str, str],
-    seconds: float,
-    max_bytes: int,
-    errors: ErrorBuilder,
-    body: bytes | None = None,
-    route: Route = DIRECT,
-) -> bytes:
-    """Return the response to a GET, or to a POST if there is a body, of at most ``max_bytes``.
-
-    Raises ProviderError as ``stream`` does.
-    """
-    method = "GET" if body is None else "POST"
-    limit = asyncio.timeout(seconds)
+async def response_body(call: Call, errors: ErrorBuilder, *, max_bytes: int) -> bytes:
+    """Return the body of a response, of at most ``max_bytes``; raise ProviderError as ``stream`` does."""
+    limit = asyncio.timeout(call.total_timeout)
     try:
-        async with limit, Sockets() as sockets, await _client(url, route, errors) as client:
-            sent, extensions = _headers(body, headers), {"trace": sockets.trace}
-            request = client.build_request(method, url, headers=sent, content=body, extensions=extensions)
-            response = await send(client, request)
+        async with limit, Sockets() as sockets, await _client(call.url, call.route, errors) as client:
+            response = await send(client, _request(client, call, sockets))
             async with aclosing(response):
-                if not response.is_success:
-                    raise errors.response_error(response.status_code, response.headers, await read_error_body(response))
+                await _check_success(response, errors)
                 return await read_body(response, max_bytes)
     except UnreadableBodyError as error:
         raise errors.error(error.code, str(error)) from None
     except TimeoutError:
-        raise errors.error("unreachable", f"No response within {seconds:g} s.") from None
+        raise errors.error("unreachable", f"No response within {call.total_timeout:g} s.") from None
     except httpx.HTTPError as error:
-        raise _request_error(error, route, errors) from None
+        raise _request_error(error, call.route, errors) from None
 
 
-def _headers(body: bytes | None, headers: dict[str, str]) -> httpx.Headers:
-    content = {} if body is None else {"Content-Type": "application/json"}
-    sent = httpx.Headers(content | headers)
-    sent.update(UNCOMPRESSED)  # even if the config sets another value
-    return sent
+def _request(client: httpx.AsyncClient, call: Call, sockets: Sockets) -> httpx.Request:
+    content = {} if call.body is None else {"Content-Type": "application/json"}
+    headers = httpx.Headers(content | call.headers)
+    headers.update(UNCOMPRESSED)  # even if the config sets another value
+    return client.build_request(
+        "GET" if call.body is None else "POST",
+        call.url,
+        content=call.body,
+        headers=headers,
+        extensions={"trace": sockets.trace},
+    )
 
 
-class _Timeouts:
-    """Limits the wait for the next byte by the idle time-out and the rest of the total time-out."""
-
-    def __init__(self, call: Call, errors: ErrorBuilder) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._call = call
-        self._errors = errors
-        self._end = self._loop.time() + call.total_timeout
-
-    async def wait(self, awaitable: Awaitable[T]) -> T:
-        idle_end = self._loop.time() + self._call.idle_timeout
-        limit = asyncio.timeout_at(min(idle_end, self._end))
-        try:
-            async with limit:
-                return await awaitable
-        except TimeoutError:
-            if idle_end < self._end:
-                raise self._errors.error("idle_timeout", seconds=self._call.idle_timeout) from None
-            raise self._errors.error("total_timeout", seconds=self._call.total_timeout) from None
+async def _check_success(response: httpx.Response, errors: ErrorBuilder) -> None:
+    # Errors have any media type: services and proxies set it at will.
+    if not response.is_success:
+        raise errors.response_error(response.status_code, response.headers, await read_error_body(response))
 
 
-async def _next(pieces: AsyncGenerator[bytes, None], timeouts: _Timeouts, errors: ErrorBuilder) -> bytes | None:
+async def _next(pieces: AsyncGenerator[bytes, None], timeouts: Timeouts, errors: ErrorBuilder) -> bytes | None:
     try:
         return await timeouts.wait(anext(pieces, None))
     except UnreadableBodyError as error:
@@ -207,7 +168,7 @@ async def _client(url: str, route: Route, errors: ErrorBuilder) -> httpx.AsyncCl
         return plain_client(
             verify=context,
             proxy=_proxy(proxy, context) if proxy else None,
-            timeout=httpx.Timeout(None, connect=route.connect_timeout),  # _Timeouts has the other limits
+            timeout=httpx.Timeout(None, connect=route.connect_timeout),  # the other limits are those of a call
         )
     except OSError as error:
         raise errors.error("tls_error", certificates_error(error, route.ca_bundle)) from None

@@ -1,7 +1,5 @@
 """A provider that is known by name but cannot be used."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, Sequence
 
 from ..core.errors import ProviderError

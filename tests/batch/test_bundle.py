@@ -3,12 +3,11 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from jupyter_bgstream.core.batch_pause import Paused
-from jupyter_bgstream.core.batches import EndCounts
 from jupyter_bgstream.core.codec import BATCH_MIME
-from jupyter_bgstream.outputs.batch import batch_bundle
+from jupyter_bgstream.outputs.batch import BatchOutput, batch_bundle
 
 CASES = json.loads((Path(__file__).parents[1] / "golden/batch.json").read_text("utf-8"))["cases"]
 
@@ -16,8 +15,5 @@ CASES = json.loads((Path(__file__).parents[1] / "golden/batch.json").read_text("
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_batch_bundle_matches_golden_case(case):
     batch = case["batch"]
-    paused = Paused(**batch["paused"]) if "paused" in batch else None
-    shown = batch_bundle(
-        batch["id"], batch["status"], batch["title"], batch["total"], EndCounts(**batch["counts"]), paused=paused
-    )
+    shown = batch_bundle(msgspec.convert(batch, BatchOutput))
     assert shown == {BATCH_MIME: batch, "text/markdown": case["markdown"], "text/plain": case["plain"]}

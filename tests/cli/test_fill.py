@@ -22,12 +22,13 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from store.factories import HERE, append, running, text_deltas
 
 from jupyter_bgstream.cli.fill.notebook_file import read_notebook, replace_notebook
-from jupyter_bgstream.cli.fill.outputs import BatchOutput, Known, has_ended, job_outputs, refreshed, write
+from jupyter_bgstream.cli.fill.outputs import Known, has_ended, job_outputs, refreshed, write
 from jupyter_bgstream.client.executed_notebooks import NOT_WAITED_FOR, REST_NOT_WAITED_FOR
 from jupyter_bgstream.core.batches import Batch, BatchSpec, EndCounts
 from jupyter_bgstream.core.codec import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
 from jupyter_bgstream.core.events import Completed, Image
 from jupyter_bgstream.core.state import Answer, ErrorInfo
+from jupyter_bgstream.outputs.batch import BatchOutput
 from jupyter_bgstream.outputs.mimebundle import OutputSnapshot
 from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.testing import ScriptedProvider, ThreadedProvider, answer

@@ -114,13 +114,16 @@ def test_kernel_shows_image_or_reason_why_it_cannot(server: Jupyter) -> None:
 @pytest.fixture
 def loose(server: Jupyter, monkeypatch: pytest.MonkeyPatch) -> Iterator[LooseKernel]:
     with closing(LooseKernel(server, monkeypatch)) as kernel:
-        setup = "from jupyter_bgstream.client import display_updates, job, submit\nshell = get_ipython()"
+        setup = (
+            "from jupyter_bgstream.client import display_updates, job, submit\n"
+            "from jupyter_bgstream.client.job_display import JobsDisplay\nshell = get_ipython()"
+        )
         assert kernel.run(setup).reply["status"] == "ok"
         yield kernel
 
 
 def test_updated_display_has_image_at_the_end(loose: LooseKernel) -> None:
-    loose.send("asked = submit('x', model='test/drawn')\ndisplay_updates.publish(shell, [asked])")
+    loose.send("asked = submit('x', model='test/drawn')\ndisplay_updates.publish(shell, JobsDisplay([asked]))")
     data = b64encode(PNG).decode()
     messages = loose.messages(
         lambda message: bool(displayed([message])) and data in message["content"]["data"]["text/markdown"]

@@ -149,7 +149,7 @@ class TestHandles:
         found = bg.jobs(thread="faces")
         assert found == [asked]
         assert repr(found).splitlines()[1].split()[:3] == [asked.id[:8], "Done", "test/hello"]
-        assert "A &lt;b&gt;question&lt;/b&gt;." in found._repr_html_()
+        assert "A &lt;b&gt;question&lt;/b&gt;." in found.bundle()["text/html"]
         assert repr(bg.jobs(thread="nobody's")) == "No jobs yet."
         assert found.wait() is found
 

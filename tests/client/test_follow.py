@@ -111,14 +111,14 @@ async def test_reused_id_is_another_log() -> None:
 
 async def test_ended_log_is_not_requested_again() -> None:
     pages, follower = Pages(WHOLE), Follower("job")
-    await follower.end(pages, None)
+    await follower.wait_for_end(pages, None)
     asked = pages.asked
     await follower.catch_up(pages)
-    await follower.end(pages, 0)
+    await follower.wait_for_end(pages, 0)
     assert pages.asked == asked
 
 
 async def test_log_closed_without_end_event_raises() -> None:
     pages = Pages(WHOLE[:-1])
     with pytest.raises(BgStreamError, match="without an end event"):
-        await Follower("job").end(pages, 5)
+        await Follower("job").wait_for_end(pages, 5)

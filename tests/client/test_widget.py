@@ -81,7 +81,8 @@ def loose(server: Jupyter) -> Iterator[LooseKernel]:
             environment.delenv(name)
         with closing(LooseKernel(server, environment)) as kernel:
             setup = (
-                "import time\nfrom jupyter_bgstream.client import display_updates, job, submit\nshell = get_ipython()"
+                "import time\nfrom jupyter_bgstream.client import display_updates, job, submit\n"
+                "from jupyter_bgstream.client.job_display import JobsDisplay\nshell = get_ipython()"
             )
             assert kernel.run(setup).reply["status"] == "ok"
             yield kernel
@@ -298,7 +299,7 @@ def called() -> Any:
     return called
 
 
-SHOW = "asked = submit('x', model='test/{model}')\ndisplay_updates.publish(shell, [asked])\nasked.wait();"
+SHOW = "asked = submit('x', model='test/{model}')\ndisplay_updates.publish(shell, JobsDisplay([asked]))\nasked.wait();"
 
 
 def test_display_is_updated_while_cell_runs(loose: LooseKernel, provider: ThreadedProvider) -> None:
@@ -329,7 +330,8 @@ def test_long_text_is_sent_less_often(loose: LooseKernel, provider: ThreadedProv
 def test_display_is_not_updated_when_page_reads_log(kernel: Kernel, provider: ThreadedProvider) -> None:
     provider.scripts["slow"] = slow(answer(WORDS), 0.005)
     ran = kernel.run(
-        "from jupyter_bgstream.client import display_updates, submit\nshell = get_ipython()\n"
+        "from jupyter_bgstream.client import display_updates, submit\n"
+        "from jupyter_bgstream.client.job_display import JobsDisplay\nshell = get_ipython()\n"
         + SHOW.format(model="slow")
     )
     assert [output["type"] for output in ran.outputs] == ["display_data"]

@@ -54,8 +54,10 @@ def test_wheel_has_files_that_users_need(dist: Path) -> None:
     data = f"jupyter_bgstream-{__version__}.data/data/"
     for name in (
         "jupyter_bgstream/py.typed",
+        "jupyter_bgstream/client/magics/help.txt",
         "jupyter_bgstream/client/static/widget.js",
         "jupyter_bgstream/notebooks/01-tour.ipynb",
+        "jupyter_bgstream/providers/bundled_plugins/demo_tour.md",
         data + "etc/jupyter/jupyter_server_config.d/jupyter_bgstream.json",
         data + "share/jupyter/labextensions/jupyter-bgstream/package.json",
         data + "share/jupyter/labextensions/jupyter-bgstream/install.json",

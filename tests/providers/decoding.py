@@ -10,10 +10,10 @@ from providers.speaking import ERRORS
 
 from jupyter_bgstream.core.errors import ProviderError
 from jupyter_bgstream.providers.errors import ErrorBuilder
-from jupyter_bgstream.providers.formats import Decoder
+from jupyter_bgstream.providers.formats import StreamDecoder
 from jupyter_bgstream.providers.port import ProviderEvent
 
-Maker = Callable[[ErrorBuilder], Decoder]
+Maker = Callable[[ErrorBuilder], StreamDecoder]
 
 
 def named(*payloads: dict[str, Any]) -> list[bytes]:

@@ -12,7 +12,7 @@ import pytest
 from providers.speaking import job, read
 
 from jupyter_bgstream.core.errors import ProviderError
-from jupyter_bgstream.providers import http_provider, keys
+from jupyter_bgstream.providers import keys
 from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import ScriptedProvider, answer, refusal
 
@@ -183,7 +183,7 @@ async def test_header_function_is_called_and_validated(
     for _ in range(2):
         assert "X-Team returned" in missing(await sent(provider, {}, headers={"X-Team": lambda: next(made)}))
     assert "X-Team raised ValueError" in missing(await sent(provider, {}, headers={"X-Team": raising}))
-    monkeypatch.setattr(http_provider, "HEADER_SECONDS", 0.05)
+    monkeypatch.setattr(keys, "FUNCTION_SECONDS", 0.05)
     held = threading.Event()
     assert "0.05 s" in missing(await sent(provider, {}, headers={"X-Team": lambda: str(held.wait(60))}))
     held.set()

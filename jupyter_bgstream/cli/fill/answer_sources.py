@@ -6,18 +6,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import msgspec
-
 from ...client.api import Api
 from ...client.errors import ServerConnectionError
 from ...client.follower import Follower
-from ...core.batches import EndCounts
 from ...core.errors import BgStreamError, UnavailableError
+from ...core.schemas.batches import BatchInfo
 from ...core.state import ENDS, Answer
 from ...engine.conversation_history import read_answer, read_image
+from ...outputs.batch import BatchOutput
 from ...store.port_values import JobFilter
 from ...store.ports.store import Store
-from .outputs import BatchOutput
 
 PAGE = 500  # ids in a request
 
@@ -37,7 +35,7 @@ class Source(Protocol):
     async def records(self, ids: Sequence[str]) -> list[Record]: ...  # at most PAGE ids; only jobs that exist
     async def answer(self, job_id: str) -> tuple[str, Answer]: ...  # with its cursor
     async def image(self, job_id: str, image_id: str) -> bytes: ...  # file of an image
-    async def batch(self, batch_id: str) -> BatchOutput: ...
+    async def batch(self, batch_id: str) -> BatchInfo | BatchOutput: ...
 
 
 class ServerSource:
@@ -61,18 +59,9 @@ class ServerSource:
         """Return the file of an image."""
         return await self._api.image(job_id, image_id)
 
-    async def batch(self, batch_id: str) -> BatchOutput:
+    async def batch(self, batch_id: str) -> BatchInfo:
         """Return the state of a batch."""
-        info = await self._api.batch(batch_id)
-        counts = EndCounts(**msgspec.structs.asdict(info.counts))
-        return BatchOutput(
-            id=info.id,
-            status=info.status,
-            title=info.title,
-            total=info.total,
-            counts=counts,
-            paused=info.paused,
-        )
+        return await self._api.batch(batch_id)
 
 
 class DatabaseSource:

@@ -10,11 +10,10 @@ from typing import Any
 import msgspec
 
 from ...client.executed_notebooks import NOT_WAITED_FOR, REST_NOT_WAITED_FOR
-from ...core.batch_pause import Paused
-from ...core.batches import EndCounts
 from ...core.codec import BATCH_MIME, BUNDLE_MIME, JOBS_MIME
-from ...core.state import ENDS, Status
-from ...outputs.batch import batch_bundle
+from ...core.schemas.batches import BatchInfo
+from ...core.state import ENDS
+from ...outputs.batch import BatchOutput, batch_bundle
 from ...outputs.images import lacks_images
 from ...outputs.mimebundle import (
     OutputSnapshot,
@@ -30,22 +29,11 @@ Data = dict[str, Any]  # data of an output, by MIME type
 _TEXTS = ("text/markdown", "text/plain")
 
 
-class BatchOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """State of a batch."""
-
-    id: str
-    status: Status
-    title: str
-    total: int
-    counts: EndCounts
-    paused: Paused | None = None
-
-
 class Known(msgspec.Struct, kw_only=True):
     """Current state of the jobs and batches of a notebook, by the ids in the notebook."""
 
     jobs: dict[str, OutputSnapshot] = {}  # newest retries; only jobs whose output may be outdated
-    batches: dict[str, BatchOutput] = {}
+    batches: dict[str, BatchInfo | BatchOutput] = {}
     unfinished: set[str] = set()  # ids of unfinished jobs and batches
     unknown: set[str] = set()
 
@@ -130,8 +118,7 @@ def _batch(data: Data, known: Known) -> Data | None:
     now = known.batches.get(saved["id"]) if saved else None
     if now is None:
         return None
-    unended = _kept_note(data, REST_NOT_WAITED_FOR)
-    return batch_bundle(now.id, now.status, now.title, now.total, now.counts, paused=now.paused, unended=unended)
+    return batch_bundle(now, unended=_kept_note(data, REST_NOT_WAITED_FOR))
 
 
 def _jobs(data: Data, known: Known) -> Data | None:

@@ -4,8 +4,6 @@ batch = map(table, "Classify: {text}", model="openai/gpt-5-mini")
 batch.wait().to_frame()
 """
 
-from __future__ import annotations
-
 from .estimate import Estimate
 from .handle import Batch
 from .map_function import batch, map

@@ -1,7 +1,5 @@
 """Kinds of values that a JSON schema allows, for the types of columns."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

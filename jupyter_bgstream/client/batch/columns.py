@@ -4,8 +4,6 @@ A column has the narrowest type that holds all its values unchanged. A value nev
 type holds all values, the column holds Python objects.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from contextlib import suppress

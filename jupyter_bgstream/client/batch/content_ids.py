@@ -1,7 +1,5 @@
 """Ids by content: the same question for the same rows is the same batch, and is paid for once."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from typing import Any

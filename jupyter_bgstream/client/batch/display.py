@@ -1,67 +1,38 @@
-"""Display a batch in the running cell, and update the display where no page does."""
+"""Display of a batch."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from ..display_updates import has_live_frontend, keep, read_until_done
-from ..executed_notebooks import REST_NOT_WAITED_FOR, is_executed
-from ..executed_notebooks import show as show_executed
-from ..voila import display as display_widget
-from ..voila import in_voila
+from ..display_updates import publish, read_until_done
+from ..executed_notebooks import REST_NOT_WAITED_FOR
+from ..handle_types import BatchHandle, Bundle
+from ..job_source import current_shell
+from ..voila import View
 
 if TYPE_CHECKING:
     from ..api import Api
-    from ..handle_types import BatchHandle
 
 SPACING = 1.0  # seconds between two updates of a display
 
 
 def this_run() -> object | None:
     """Return a value that identifies this run of a cell, or None outside IPython."""
-    shell = _shell()
+    shell = current_shell()
     return None if shell is None else (id(shell), shell.execution_count)
 
 
 def show(batch: BatchHandle) -> None:
     """Display a batch, and update the display if the front end cannot ask the server."""
-    shell = _shell()
-    if shell is None:
-        return
-    if in_voila():
-        display_widget(shell, batch.view())
-        return
-    if is_executed():
-        show_executed(BatchDisplay(batch))
-        return
-    if getattr(shell, "kernel", None) is None or has_live_frontend() or batch.info.ended:
-        shell.display_pub.publish(batch.placeholder())
-        return
-    display = {"display_id": secrets.token_hex(16)}
-    shell.display_pub.publish(batch.placeholder(), transient=display)
-    shown = [batch.placeholder()]
-
-    async def follow(api: Api) -> None:
-        async def update() -> bool:
-            info = await batch._refresh(api)
-            if (bundle := batch.placeholder()) != shown[0]:
-                shown[0] = bundle
-                # In a thread: displays may have slow hooks.
-                await asyncio.to_thread(shell.display_pub.publish, bundle, transient=display, update=True)
-            if not info.ended:
-                await asyncio.sleep(SPACING)
-            return info.ended
-
-        await read_until_done(update)
-
-    keep(batch._background.start(follow))
+    shell = current_shell()
+    if shell is not None:
+        publish(shell, BatchDisplay(batch))
 
 
 class BatchDisplay:
-    """Content of a display in a notebook that a program executes."""
+    """Content of the display of a batch."""
 
     def __init__(self, batch: BatchHandle) -> None:
         self._batch = batch
@@ -72,11 +43,30 @@ class BatchDisplay:
         info = await self._batch._refresh(api)
         return info.ended and info.counts.completed == info.total
 
-    def data(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the display bundle."""
+    def data(self) -> tuple[Bundle, Bundle]:
+        """Return the display bundle; its note is for an executed notebook."""
         return self._batch.placeholder(unended=REST_NOT_WAITED_FOR), {}
 
+    def bundle(self) -> Bundle:
+        """Return the display bundle."""
+        return self._batch.placeholder()
 
-def _shell() -> Any:
-    ipython = sys.modules.get("IPython")
-    return ipython.get_ipython() if ipython else None
+    def views(self) -> list[View]:
+        """Return a widget of the batch."""
+        return [self._batch.view()]
+
+    async def relay(self, api: Api, update: Callable[[], int]) -> None:
+        """Read the state every second; call ``update`` after changes."""
+        shown = self.bundle()
+
+        async def read() -> bool:
+            nonlocal shown
+            info = await self._batch._refresh(api)
+            if (now := self.bundle()) != shown:
+                shown = now
+                await asyncio.to_thread(update)
+            if not info.ended:
+                await asyncio.sleep(SPACING)
+            return info.ended
+
+        await read_until_done(read)

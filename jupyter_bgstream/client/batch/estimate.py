@@ -1,7 +1,5 @@
 """Estimate the tokens and the cost of a batch before it is sent."""
 
-from __future__ import annotations
-
 import re
 from base64 import b64decode
 from collections.abc import Iterable
@@ -11,7 +9,7 @@ import msgspec
 
 from ...core.messages import PDF
 from ..costs import usd
-from ..text_table import grid
+from ..text_table import Table, grid
 
 # Approximate characters per token differ for Latin letters and spaces, for digits and signs, and for other alphabets;
 # Chinese, Japanese and Korean have about one token per character. Exact counts would need the tokenizer of each model.
@@ -22,7 +20,7 @@ MESSAGE_TOKENS = 4  # of a message beside its text
 IMAGE_TOKENS = 1000  # of an image; also used for PDF and audio files
 
 
-class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+class Estimate(Table, msgspec.Struct, frozen=True, kw_only=True):
     """Estimated tokens and cost of a batch; the output is only limited by ``max_tokens``, if that is set.
 
     >>> bg.map(["Mars"], "Why is {row} red?", model="demo/echo", params={"max_tokens": 50}, dry_run=True)
@@ -67,13 +65,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
                 else _price(self.output_usd, "at most "),
             ),
         ]
-        return grid(("estimate", ""), rows, numbers=9)
-
-    def __repr__(self) -> str:
-        return self.bundle()["text/plain"]
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return self.bundle()
+        return grid(("estimate", ""), rows)
 
 
 def tokens_of(requests: Iterable[dict[str, Any]]) -> int:

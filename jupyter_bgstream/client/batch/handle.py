@@ -215,21 +215,14 @@ class Batch:
     def __repr__(self) -> str:
         info = self._info
         cost = f", {usd(info.cost.usd, estimated=info.cost.estimated)}" if info.cost else ""
-        words = batch_words(info.id, info.status, info.title, info.total, info.counts, paused=info.paused)
-        return visible_line(f"<Batch {info.id} {words}{cost}>")
+        return visible_line(f"<Batch {info.id} {batch_words(info)}{cost}>")
 
     def placeholder(self, *, unended: str = "") -> dict[str, Any]:
         """Return the display bundle of what is known, without asking the server; ``unended`` as of ``batch_bundle``."""
-        info = self._info
-        return batch_bundle(
-            info.id, info.status, info.title, info.total, info.counts, paused=info.paused, unended=unended
-        )
+        return batch_bundle(self._info, unended=unended)
 
     def _display_content(self) -> BatchDisplay:
         return BatchDisplay(self)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         with suppress(BgStreamError):  # an old display is better than a traceback

@@ -1,7 +1,5 @@
 """Extract the one JSON value of an answer from the text around it."""
 
-from __future__ import annotations
-
 import json
 import re
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """JSON schemas of answers: conversion, validation, types of columns."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

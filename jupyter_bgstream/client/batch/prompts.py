@@ -1,7 +1,5 @@
 """Prompt of each row: a template such as ``"Classify: {text}"``, or a function of the row."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 

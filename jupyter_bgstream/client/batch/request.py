@@ -15,6 +15,7 @@ from ...core.schemas.batches import BatchInfo
 from ..default_connection import default_background
 from ..job_options import JobOptions
 from ..job_source import job_source
+from ..text_table import cut
 from .content_ids import content_id, numbered_id
 from .estimate import Estimate, tokens_in, tokens_of
 from .handle import Batch
@@ -152,7 +153,7 @@ def check_concurrency(limit: int | None) -> int | None:
 def default_title(prompt: Prompt) -> str:
     """Return the beginning of a prompt, or the name of a function."""
     words = " ".join(prompt.split()) if isinstance(prompt, str) else getattr(prompt, "__name__", "").strip("<>")
-    return words if len(words) <= DEFAULT_TITLE else words[: DEFAULT_TITLE - 1].rstrip() + "…"
+    return cut(words, DEFAULT_TITLE)
 
 
 def with_schema(options: JobOptions, schema: Schema | None) -> JobOptions:

@@ -3,8 +3,6 @@
 Neither pandas nor polars is imported: the caller of ``map`` has imported the library of the table.
 """
 
-from __future__ import annotations
-
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence

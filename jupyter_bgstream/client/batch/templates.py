@@ -1,7 +1,5 @@
 """Prompt templates with columns in braces, such as ``"Classify: {text}"``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Wait for a batch by polling."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 

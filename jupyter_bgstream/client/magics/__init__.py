@@ -1,7 +1,5 @@
 """``%%bg`` and ``%bg``: background jobs from a notebook cell or an IPython prompt."""
 
-from __future__ import annotations
-
 from IPython.core.interactiveshell import InteractiveShell
 
 from .bg_cell import CellMagic

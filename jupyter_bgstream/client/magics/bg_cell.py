@@ -1,7 +1,5 @@
 """``%%bg``: send the text of a cell to one or several models."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
@@ -15,10 +13,12 @@ from ...core.errors import BgStreamError
 from ...core.terminal_text import visible, visible_line
 from ..display_updates import publish
 from ..file_inputs import File
+from ..job_display import JobsDisplay
 from ..job_handle import Job
 from ..job_list import Comparison
 from ..job_table import short
 from ..jobs_api import submit
+from ..text_table import cut
 from ..voila import in_voila
 from .errors import MagicError
 from .interpolation import Place, fill, places, sentence, value_of
@@ -60,7 +60,7 @@ class CellMagic:
                 stream(jobs)
             else:
                 # The display updates itself.
-                self._show(jobs, side_by_side=len(given.models) > 1)
+                publish(self._shell, JobsDisplay(jobs, side_by_side=len(given.models) > 1))
                 if given.wait:
                     wait(jobs)
                 elif getattr(self._shell, "kernel", None) is None:
@@ -99,9 +99,6 @@ class CellMagic:
         if given.name:
             self._shell.user_ns[given.name] = Comparison(jobs) if len(given.models) > 1 else jobs[0]
 
-    def _show(self, jobs: Sequence[Job], *, side_by_side: bool) -> None:
-        publish(self._shell, jobs, side_by_side=side_by_side)
-
     def _value(self, place: Place, lines_before: int) -> str:
         where = f"on line {place.line + lines_before} of the cell"
         return value_of(place.expression, self._shell.user_ns, where)
@@ -112,7 +109,7 @@ class CellMagic:
         filled = [place.expression.written for place in found if place.filled]
         single = [f"{{{place.expression.written}}}" for place in found if not place.left and not place.filled]
         left = [
-            f"{_shortened(place.expression.written)} on line {place.line}"
+            f"{cut(place.expression.written, _LONGEST)} on line {place.line}"
             for place in found
             if place.left and place.expression.names <= variables.keys()
         ]
@@ -149,14 +146,10 @@ def _print_how_to_read(jobs: Sequence[Job], name: str | None) -> None:
     print(f"{where} shows the answer so far. Use --wait to print it live.")  # noqa: T201
 
 
-def _listed(words: Sequence[str]) -> str:
-    names = list(dict.fromkeys(map(_shortened, words)))
+def _listed(expressions: Sequence[str]) -> str:
+    names = list(dict.fromkeys(cut(each, _LONGEST) for each in expressions))
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"{', '.join(names[:_LISTED])}{more}"
-
-
-def _shortened(word: str) -> str:
-    return word if len(word) <= _LONGEST else f"{word[: _LONGEST - 1]}…"
 
 
 def _joined(refusals: Sequence[str]) -> str:

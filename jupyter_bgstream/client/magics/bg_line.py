@@ -1,7 +1,5 @@
 """``%bg``: list, show, wait for, cancel, retry and delete jobs."""
 
-from __future__ import annotations
-
 import difflib
 import keyword
 import shlex
@@ -14,6 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from ...core.errors import BgStreamError
 from ..costs import KEYS
 from ..display_updates import publish
+from ..job_display import JobsDisplay
 from ..job_handle import Job
 from ..job_table import short, table
 from ..jobs_api import State, costs, list_jobs, models, paused_batches
@@ -173,7 +172,7 @@ class LineMagic:
 
     def _show(self, job: Job) -> None:
         job.snapshot(fresh=True)  # so that the text so far is shown even if no page reads the log
-        publish(self._shell, [job])
+        publish(self._shell, JobsDisplay([job]))
 
     def _print_status(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

@@ -15,10 +15,10 @@ from IPython.core.interactiveshell import InteractiveShell
 from ...core.schemas.jobs import JobInfo
 from ...core.schemas.server_info import ModelsInfo
 from ..costs import KEYS
+from ..default_connection import default_background
 from ..job_handle import Job
 from ..job_list import Comparison, Jobs
 from ..job_table import short
-from ..jobs_api import start_request
 from .bg_line import STATES
 from .options import CHOICES, OPTIONS, PARAMS
 from .resolve import UNFINISHED
@@ -194,7 +194,7 @@ class _CachedRequest(Generic[T]):
     def get(self) -> T | None:
         """Return the newest response that arrives in time, or None."""
         if self._pending is None and time.monotonic() - self._at >= _FRESH:
-            self._pending = start_request(self._request)
+            self._pending = default_background.start(self._request)
         if self._pending is not None:
             # A later response is there for the next Tab.
             concurrent.futures.wait((self._pending,), timeout=PATIENCE)

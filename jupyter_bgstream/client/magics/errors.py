@@ -1,7 +1,5 @@
 """Errors of the magics, shown without a traceback."""
 
-from __future__ import annotations
-
 from ...core.terminal_text import visible
 
 

@@ -8,8 +8,6 @@ See docs/explanation/decisions/0016-prompts-are-sent-as-written.md for the rule.
 - Braces without an expression, such as ``{}``, ``{ a }``, ``{"a": 1}``, ``{1,2}`` and ``{a, b}``, stay as they are.
 """
 
-from __future__ import annotations
-
 import ast
 import keyword
 import re
@@ -21,6 +19,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..job_handle import Job
+from ..text_table import cut
 from .errors import MagicError
 from .pasted_code import HOLE, TEMPLATE, in_code
 
@@ -140,8 +139,7 @@ def value_of(expression: Expression, namespace: dict[str, Any], where: str) -> s
 
 def sentence(error: BaseException) -> str:
     """Return an exception as part of a sentence."""
-    words = " ".join(str(error).split())
-    words = words if len(words) <= 300 else f"{words[:299]}…"
+    words = cut(" ".join(str(error).split()), 300)
     return f"{type(error).__name__}: {words}".rstrip(".: ")
 
 

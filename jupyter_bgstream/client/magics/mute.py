@@ -1,7 +1,5 @@
 """``%bg mute``: mute the notices of this notebook or of a thread."""
 
-from __future__ import annotations
-
 from ...core.notices import Mute
 from ...core.terminal_text import visible_line
 from ..jobs_api import mute as switch

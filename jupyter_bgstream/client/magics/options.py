@@ -1,7 +1,5 @@
 """Line of ``%%bg``: split into words like a shell line, expressions filled in, options parsed."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import keyword
@@ -20,22 +18,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "--priority": get_args(Priority),
     "--retry-policy": get_args(RetryPolicy),
 }
-OPTIONS = (
-    "--file",
-    "--fill",
-    "--idle-timeout",
-    "--image",
-    "--name",
-    "--on-restart",
-    "--param",
-    "--priority",
-    "--raw",
-    "--retry-policy",
-    "--system",
-    "--thread",
-    "--wait",
-)
-
 # Private-use characters stand for expressions, so that spaces and quotes in values do not split words.
 _FIRST = 0xF0000
 _HOLE = re.compile("[\U000f0000-\U000ffffd]")
@@ -62,19 +44,8 @@ def options(line: str, evaluate: Evaluate, variables: dict[str, Any]) -> argpars
     """
     parser = _Parser(prog="%%bg", add_help=False, allow_abbrev=False)
     parser.add_argument("models", nargs="*", metavar="MODEL")
-    parser.add_argument("--thread")
-    parser.add_argument("--name", type=_variable)
-    parser.add_argument("--image", action="append", default=[])
-    parser.add_argument("--file", action="append", default=[])
-    parser.add_argument("--system")
-    parser.add_argument("--param", action="append", default=[], type=_param)
-    parser.add_argument("--on-restart", choices=CHOICES["--on-restart"])
-    parser.add_argument("--retry-policy", choices=CHOICES["--retry-policy"])
-    parser.add_argument("--priority", choices=CHOICES["--priority"])
-    parser.add_argument("--idle-timeout", type=_seconds)
-    parser.add_argument("--wait", action="store_true")
-    parser.add_argument("--raw", action="store_true")
-    parser.add_argument("--fill", action="store_true")
+    for name, settings in _OPTIONS.items():
+        parser.add_argument(name, **settings)
     try:
         words, system = _words(line, evaluate, variables)
     except ValueError as error:
@@ -138,3 +109,19 @@ def _seconds(text: str) -> float:
     if not math.isfinite(seconds):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return seconds
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {  # arguments of ``add_argument``, by name
+    "--file": {"action": "append", "default": []},
+    "--fill": {"action": "store_true"},
+    "--idle-timeout": {"type": _seconds},
+    "--image": {"action": "append", "default": []},
+    "--name": {"type": _variable},
+    "--param": {"action": "append", "default": [], "type": _param},
+    "--raw": {"action": "store_true"},
+    "--system": {},
+    "--thread": {},
+    "--wait": {"action": "store_true"},
+    **{name: {"choices": choices} for name, choices in CHOICES.items()},
+}
+OPTIONS = tuple(sorted(_OPTIONS))

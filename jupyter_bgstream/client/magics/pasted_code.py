@@ -12,8 +12,6 @@ The labextension marks in the editor what will be filled in: ``labextension/src/
 rule, and both are compared by ``tests/golden/prompts.json`` and ``tests/client/pasted/``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Resolve job references (id, prefix of an id, variable), and list the unfinished jobs of this kernel."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from typing import Any

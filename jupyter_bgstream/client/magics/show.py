@@ -1,7 +1,5 @@
 """All details of a job, for ``%bg show``."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +11,7 @@ from ...core.terminal_text import visible, visible_line
 from ..costs import usd
 from ..job_table import duration, with_delay
 from ..status_labels import status_label
-from ..text_table import TABLE
+from ..text_table import TABLE, cut
 
 _PARAMS = 400  # characters
 _MOST = 10_000  # characters of all messages, because a page lays out an output each time it opens the notebook
@@ -23,7 +21,7 @@ def details(job: JobDetail, now: float) -> dict[str, str]:
     """Return the display bundle of a job's facts and messages; ``now`` is in Unix seconds."""
     facts = {name: value for name, value in _facts(job, now).items() if value}
     width = max(map(len, facts))
-    messages = _cut([(message["role"], content_text(message["content"])) for message in job.messages])
+    messages = _shortened([(message["role"], content_text(message["content"])) for message in job.messages])
     plain = [f"{name:{width}}  {visible_line(value)}" for name, value in facts.items()]
     plain += [f"\n{role}:\n{words}" for role, words in messages]
     rows = "".join(
@@ -37,7 +35,7 @@ def details(job: JobDetail, now: float) -> dict[str, str]:
     return {"text/plain": visible("\n".join(plain)), "text/html": f"{TABLE}{rows}</table>{prompts}"}
 
 
-def _cut(messages: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _shortened(messages: list[tuple[str, str]]) -> list[tuple[str, str]]:
     # The beginning of each message, so that all have the same space.
     room = _MOST // max(1, len(messages))
     most = max(room, 100)
@@ -59,7 +57,7 @@ def _facts(job: JobDetail, now: float) -> dict[str, str]:
         "reason": job.finish_reason if job.finish_reason not in (None, "stop") else "",
         "error": f"{job.error.message} ({job.error.code})" if job.error else "",
         "model": job.model,
-        "params": params if len(params) <= _PARAMS else f"{params[: _PARAMS - 1]}…",
+        "params": cut(params, _PARAMS),
         "thread": job.thread or "",
         "notebook": job.source.notebook or "",
         "batch": job.batch or "",

@@ -1,7 +1,5 @@
 """``%bg threads``: list, show, fork, rename and delete threads."""
 
-from __future__ import annotations
-
 from IPython.core.interactiveshell import InteractiveShell
 
 from ...core.terminal_text import visible, visible_line

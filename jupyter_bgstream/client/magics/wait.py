@@ -1,7 +1,5 @@
 """Wait for jobs in the foreground: an interrupt detaches, a second one cancels the jobs."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

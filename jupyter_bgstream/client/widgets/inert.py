@@ -4,8 +4,6 @@ nbconvert writes the saved state of all widgets as JSON into one such element an
 and ``<script`` in it, its end tag no longer ends it: the page loses the state of every widget.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

@@ -17,9 +17,9 @@ from traitlets import Dict, Unicode
 from ...core.errors import BgStreamError
 from ...core.schemas.convert import usage_info
 from ...core.state import Answer
-from ..executed_notebooks import JobsDisplay
 from ..handle_types import DisplayContent, JobHandle
 from ..image_relay import ImageRelay
+from ..job_display import JobsDisplay
 from ..log_relay import Entry, LogRelay
 from .base import PageWidget, error_fields
 from .inert import inert_json

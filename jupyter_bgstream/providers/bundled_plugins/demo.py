@@ -1,7 +1,5 @@
 """The demo model: scripted texts at a readable pace, without a key or a network."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import json

@@ -5,8 +5,6 @@ litellm invents ``finish_reason: "stop"`` for a stream that broke off. The servi
 here. As of litellm 1.106.2, ``litellm_core_utils/streaming_handler.py``, ``finish_reason_handler``.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator

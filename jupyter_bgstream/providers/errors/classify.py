@@ -1,7 +1,5 @@
 """Classification of errors that providers report: by HTTP status, by the error's own names, then by its message."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple

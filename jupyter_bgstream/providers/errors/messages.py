@@ -1,7 +1,5 @@
 """Error messages: one sentence per code of PROTOCOL.md, with the provider's own message as redacted details."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -144,11 +142,4 @@ class ErrorBuilder:
         return self._redactor.label(name) == name
 
     def _error(self, found: Classified) -> ProviderError:
-        return self.error(
-            found.code,
-            found.details,
-            transient=found.transient,
-            retry_after=found.retry_after,
-            too_large=found.too_large,
-            length=found.length,
-        )
+        return self.error(**found._asdict())

@@ -1,7 +1,5 @@
 """Redaction of keys, and of the headers sent with them, in text of a provider, in several encodings."""
 
-from __future__ import annotations
-
 import re
 import string
 from base64 import b64decode, b64encode

@@ -6,7 +6,6 @@ in the version 2023-06-01, the last with ``temperature`` and ``top_p``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from io import StringIO
 from typing import Any
 
@@ -14,20 +13,19 @@ import msgspec
 
 from ...core.events import ToolCall, Usage
 from ...core.job import Job
-from ...core.messages import Part
 from ..errors import ErrorBuilder
 from ..finish_reasons import OTHER, text_of
 from ..port import ProviderEvent
 from ..standard_parameters import joined, read_params, reject_params
 from .anthropic_reasoning import MAX_TOKENS, thinking
 from .anthropic_request import messages_of, system_of
-from .base import StreamDecoder, count, model_name
+from .base import TOKENS, StreamDecoder, count, known_sum, model_name
 from .citations import Citations
-from .conversation import conversation, unsupported_part
-from .format_types import Request
+from .conversation import conversation
+from .format import Format, Request
 from .framing import ServerEvent
 from .images import image_of
-from .lenient_json import Schema, as_json
+from .lenient_json import Schema, as_json, list_of
 from .tool_calls import ArgumentBuffers
 
 _VERSION = {"anthropic-version": "2023-06-01"}
@@ -49,21 +47,17 @@ _FINISH_REASONS = {
 }
 
 
-class Messages:
-    """The format; a Format."""
+class Messages(Format):
+    """The format."""
 
     name = "messages"
     title = "Anthropic Messages"
-    media_type = "text/event-stream"
     models = Request(path="/models?limit=1000", headers=_VERSION)
+    pdf = True
 
     def headers(self, key: str) -> dict[str, str]:
         """Return the headers that carry a key."""
         return {"x-api-key": key}
-
-    def unsupported(self, part: Part) -> str | None:
-        """Return why a message part cannot be sent; None if it can."""
-        return unsupported_part(part, self.title, pdf=True, audio=False)
 
     def request(self, job: Job, errors: ErrorBuilder) -> Request:
         """Return the request for a job.
@@ -74,21 +68,17 @@ class Messages:
         params = read_params(job.spec.params, errors)
         reject_params(params, ("seed",), self.title, errors)
         messages = conversation(job, errors, self.unsupported)
-        body: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "model": model_name(job),
             "messages": messages_of(messages),
             "stream": True,
+            "system": system_of(messages, errors) or None,
+            "max_tokens": params.max_tokens,
+            "temperature": params.temperature,
+            "top_p": params.top_p,
+            "stop_sequences": params.stops,
         }
-        if system := system_of(messages, errors):
-            body["system"] = system
-        if params.max_tokens is not None:
-            body["max_tokens"] = params.max_tokens
-        if params.temperature is not None:
-            body["temperature"] = params.temperature
-        if params.top_p is not None:
-            body["top_p"] = params.top_p
-        if params.stops is not None:
-            body["stop_sequences"] = params.stops
+        body = {name: value for name, value in fields.items() if value is not None}
         if params.schema is not None:
             body["output_config"] = {"format": {"type": "json_schema", "schema": params.schema}}
         if params.reasoning_effort is not None:
@@ -100,14 +90,6 @@ class Messages:
     def decoder(self, errors: ErrorBuilder) -> MessagesDecoder:
         """Return a decoder for one response."""
         return MessagesDecoder(errors)
-
-    def model_names(self, listing: Any) -> list[str]:
-        """Return the names in ``{"data": [{"id": …}]}``."""
-        match listing:
-            case {"data": list() as items}:
-                found = [item.get("id") for item in items if isinstance(item, dict)]
-                return sorted(name for name in found if isinstance(name, str))
-        return []
 
 
 def _check(body: dict[str, Any], errors: ErrorBuilder) -> None:
@@ -235,7 +217,7 @@ class MessagesDecoder(StreamDecoder):
         match block:
             case {"type": "text"}:
                 self._text(block.get("text"), events)
-                for citation in _list(block.get("citations")):
+                for citation in list_of(block.get("citations")):
                     self._cite(citation, events)
             case {"type": "thinking", "thinking": str() as thought} if thought:
                 self.add_text("reasoning", thought, events)
@@ -276,7 +258,7 @@ class MessagesDecoder(StreamDecoder):
             self._usage |= {name: usage[name] for name in _COUNTS if usage.get(name) is not None}
 
     def _message(self, found: _Event, events: list[ProviderEvent]) -> None:
-        for index, block in enumerate(_list(found.content)):
+        for index, block in enumerate(list_of(found.content)):
             self._block(index, block, events)
         self._count(found.usage)
         if found.stop_reason:
@@ -299,41 +281,23 @@ def _tool_call(call: _Call) -> ToolCall:
     return ToolCall(id=call.id, name=call.name, arguments=arguments)
 
 
-def _list(found: Any) -> list[Any]:
-    return found if isinstance(found, list) else []
-
-
 def usage_of(found: dict[str, Any]) -> Usage | None:
     """Return the counts of a ``usage`` object; None if it has none.
 
     ``iterations`` are all calls of models that one answer took, such as to compact the conversation, or of an advisor.
     The counts beside them are of the last one only.
     """
-    if each := [_usage(part) for part in _list(found.get("iterations")) if isinstance(part, dict)]:
-        known = [usage for usage in each if usage is not None]
-        return _sum(known) if known else _usage(found)
+    parts = [_usage(part) for part in list_of(found.get("iterations")) if isinstance(part, dict)]
+    if known := [usage for usage in parts if usage is not None]:
+        sums: dict[str, Any] = {name: known_sum(*(getattr(usage, name) for usage in known)) for name in TOKENS}
+        return Usage(**sums)
     return _usage(found)
-
-
-def _sum(parts: list[Usage]) -> Usage:
-    def added(values: Iterable[int | None]) -> int | None:
-        known = [value for value in values if value is not None]
-        return sum(known) if known else None
-
-    return Usage(
-        input_tokens=added(part.input_tokens for part in parts),
-        output_tokens=added(part.output_tokens for part in parts),
-        cached_tokens=added(part.cached_tokens for part in parts),
-        cache_write_tokens=added(part.cache_write_tokens for part in parts),
-        reasoning_tokens=added(part.reasoning_tokens for part in parts),
-    )
 
 
 def _usage(found: dict[str, Any]) -> Usage | None:
     read, written = count(found, "cache_read_input_tokens"), count(found, "cache_creation_input_tokens")
-    parts = [part for part in (count(found, "input_tokens"), read, written) if part is not None]
     usage = Usage(
-        input_tokens=sum(parts) if parts else None,
+        input_tokens=known_sum(count(found, "input_tokens"), read, written),
         output_tokens=count(found, "output_tokens"),
         cached_tokens=read,
         cache_write_tokens=written,

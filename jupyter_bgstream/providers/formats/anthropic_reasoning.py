@@ -3,8 +3,6 @@
 Source: https://platform.claude.com/docs/en/build-with-claude/thinking and .../effort, November 2026.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -4,8 +4,6 @@ Wire format: https://platform.claude.com/docs/en/api/messages; files are documen
 https://platform.claude.com/docs/en/build-with-claude/pdf-support.
 """
 
-from __future__ import annotations
-
 from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Base of decoders: events from the bytes of a response, errors, and the end of the stream. No socket."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterator
@@ -25,6 +23,7 @@ log = logging.getLogger(__name__)
 UNTYPED_IN_A_ROW = 8  # events without the format's types, after which all of the stream are decoded without types
 MAX_VALUES = 500_000  # in one JSON document: each takes some hundred bytes once it is decoded, and time
 MAX_COUNT = 10**12  # of one kind in one answer: more is a mistake, and databases must be able to hold a sum of many
+TOKENS = ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")  # of Usage
 MAX_USD = 1e6  # of one answer
 DEEP = "An event is nested too deeply to be read."
 
@@ -32,16 +31,18 @@ DEEP = "An event is nested too deeply to be read."
 class StreamDecoder:
     """Base class of decoders: reads events and handles errors; a subclass implements ``handle`` for each event.
 
-    The subclass sets ``finish_reason`` when the format signals a complete answer, and ``ended`` at the end of the
-    stream.
+    It decodes the bytes of one response into events, wherever they are cut. The subclass sets ``finish_reason`` when
+    the format signals a complete answer, and ``ended`` at the end of the stream. Errors come last: events before them
+    in the same bytes are returned, and ``ended`` is set. So the caller feeds until ``ended`` or the body's end, closes,
+    and then raises ``error`` if there is one.
     """
 
     schema: ClassVar[Schema[Any]]
 
     def __init__(self, errors: ErrorBuilder) -> None:
-        self.error: ProviderError | None = None
+        self.error: ProviderError | None = None  # how the stream failed; final once the decoder is closed
         self.finish_reason: str | None = None  # as the provider sends it: stop, length, content_filter, …
-        self.ended = False
+        self.ended = False  # no further data can change the answer
         self._errors = errors
         self._body = BodyParser()
         self._typed = self.schema.typed
@@ -311,6 +312,12 @@ def decode_json(body: bytes, errors: ErrorBuilder) -> Any:
 def model_name(job: Job) -> str:
     """Return the model's name at the provider: the part after the first slash."""
     return job.spec.model.partition("/")[2]
+
+
+def known_sum(*counts: int | None) -> int | None:
+    """Return the sum of the known counts; None if none is known."""
+    known = [number for number in counts if number is not None]
+    return sum(known) if known else None
 
 
 def count(found: Any, *path: str) -> int | None:

@@ -24,29 +24,23 @@ from .chat_usage import timings_usage, usage_of
 from .citations import Citations
 from .conversation import conversation, unsupported_part
 from .dialects import BROKEN, DIALECTS, Dialect, finish_reason
-from .format_types import Request
+from .format import Format, Request
 from .framing import ServerEvent
 from .images import KINDS, image_of
 from .json_schema import named_schema
-from .lenient_json import Schema, UnfitEventError
+from .lenient_json import Schema, UnfitEventError, list_of
 from .tool_calls import FunctionFragment, ToolCalls, ToolFragment
 
 
-class ChatCompletions:
-    """The format, in one service's dialect; a Format."""
+class ChatCompletions(Format):
+    """The format, in one service's dialect."""
 
     name = "chat_completions"
     title = "Chat Completions"
-    media_type = "text/event-stream"
-    models = Request(path="/models")
 
     def __init__(self, dialect: Dialect = DIALECTS["plain"], *, done_is_end: bool = False) -> None:
         self._dialect = dialect
         self._done_is_end = done_is_end
-
-    def headers(self, key: str) -> dict[str, str]:
-        """Return the headers that carry a key."""
-        return {"Authorization": f"Bearer {key}"}
 
     def unsupported(self, part: Part) -> str | None:
         """Return why the service does not accept a message part; None if it does."""
@@ -82,14 +76,6 @@ class ChatCompletions:
     def decoder(self, errors: ErrorBuilder) -> ChatDecoder:
         """Return a decoder for one response."""
         return ChatDecoder(errors, done_is_end=self._done_is_end)
-
-    def model_names(self, listing: Any) -> list[str]:
-        """Return the names in ``{"data": [{"id": …}]}``; some services omit the envelope."""
-        match listing:
-            case {"data": list() as items} | (list() as items):
-                found = [item.get("id") for item in items if isinstance(item, dict)]
-                return sorted(name for name in found if isinstance(name, str))
-        return []
 
 
 def _plugins(rest: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
@@ -325,7 +311,7 @@ class ChatDecoder(StreamDecoder):
         if delta.annotations:
             self._cite(delta.annotations, events)
         if delta.executed_tools:
-            for tool in delta.executed_tools if isinstance(delta.executed_tools, list) else ():
+            for tool in list_of(delta.executed_tools):
                 match tool:
                     case {"search_results": {"results": list() as found}}:
                         self._cite(found, events)
@@ -353,7 +339,7 @@ class ChatDecoder(StreamDecoder):
 
     def _details(self, details: Any, events: list[ProviderEvent]) -> None:
         # {"type": "reasoning.text", "text"}, {"type": "reasoning.summary", "summary"}; others are encrypted.
-        for detail in details if isinstance(details, list) else ():
+        for detail in list_of(details):
             match detail:
                 case {"text": str() as text} | {"summary": str() as text} if text:
                     self.add_text("reasoning", text, events)
@@ -380,7 +366,7 @@ class ChatDecoder(StreamDecoder):
 
     def _cite(self, found: Any, events: list[ProviderEvent]) -> None:
         # A URL; {"url", "title"}; OpenAI's annotation {"type": "url_citation", "url_citation": {"url", "title"}}.
-        for item in found if isinstance(found, list) else ():
+        for item in list_of(found):
             match item:
                 case {"url_citation": {"url": str() as url} as page} | ({"url": str() as url} as page):
                     title = page.get("title")

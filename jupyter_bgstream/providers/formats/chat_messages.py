@@ -4,8 +4,6 @@ Wire format: https://platform.openai.com/docs/api-reference/chat/create, and var
 https://docs.mistral.ai/capabilities/document_ai/document_qna, https://docs.perplexity.ai/guides/file-attachments.
 """
 
-from __future__ import annotations
-
 from base64 import b64encode
 from typing import Any
 

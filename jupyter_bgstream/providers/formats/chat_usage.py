@@ -1,7 +1,5 @@
 """Usage and cost in Chat Completions and its dialects."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ...core.events import Usage

@@ -1,7 +1,5 @@
 """Citations of an answer, each page once."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ...core.events import Citation

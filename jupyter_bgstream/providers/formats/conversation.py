@@ -1,7 +1,5 @@
 """Conversations for wire formats: unsupported parts, system messages, and turns of content blocks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

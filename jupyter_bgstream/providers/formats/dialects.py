@@ -4,8 +4,6 @@ From the services' documentation of November 2026, else from the requests of the
 service would silently ignore is refused here (``unsupported``); other parameters are for the service to refuse.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import msgspec

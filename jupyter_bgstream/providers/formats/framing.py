@@ -5,8 +5,6 @@ and proxies mix the two, and send errors and whole answers without any framing. 
 by line.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

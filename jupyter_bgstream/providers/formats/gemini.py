@@ -13,21 +13,20 @@ import msgspec
 
 from ...core.events import ToolCall, Usage
 from ...core.job import Job
-from ...core.messages import Part
 from ..errors import ErrorBuilder
 from ..finish_reasons import OTHER, text_of
 from ..port import ProviderEvent
 from ..standard_parameters import joined, read_params
-from .base import StreamDecoder, count, model_name
+from .base import StreamDecoder, count, known_sum, model_name
 from .citations import Citations
-from .conversation import conversation, system_text, unsupported_part
-from .format_types import Request
+from .conversation import conversation, system_text
+from .format import Format, Request
 from .framing import ServerEvent
 from .gemini_calls import GeminiCalls
 from .gemini_contents import contents_of
 from .gemini_params import config_of, nested
 from .images import image_of
-from .lenient_json import Schema
+from .lenient_json import Schema, list_of
 
 _FINISH_REASONS = {"STOP": "stop", "MAX_TOKENS": "length"} | dict.fromkeys(
     (
@@ -62,21 +61,17 @@ _LANGUAGE = re.compile(r"[a-z0-9_+#.-]{1,30}")
 _BACKTICKS = re.compile(r"`+")
 
 
-class Gemini:
-    """The format; a Format."""
+class Gemini(Format):
+    """The format."""
 
     name = "gemini"
     title = "Gemini"
-    media_type = "text/event-stream"
     models = Request(path="/models?pageSize=1000")
+    pdf = audio = True
 
     def headers(self, key: str) -> dict[str, str]:
         """Return the headers that carry a key."""
         return {"x-goog-api-key": key}
-
-    def unsupported(self, part: Part) -> str | None:
-        """Return why a message part cannot be sent; all of them can."""
-        return unsupported_part(part, self.title, pdf=True, audio=True)
 
     def request(self, job: Job, errors: ErrorBuilder) -> Request:
         """Return the request for a job.
@@ -110,7 +105,7 @@ class Gemini:
                     for item in items
                     if isinstance(item, dict)
                     and isinstance(name := item.get("name"), str)
-                    and "generateContent" in _list(item.get("supportedGenerationMethods"))
+                    and "generateContent" in list_of(item.get("supportedGenerationMethods"))
                 )
         return []
 
@@ -269,23 +264,14 @@ def _fenced(text: str, language: str) -> str:
     return f"\n\n{fence}{language}\n{lines}\n{fence}\n\n"
 
 
-def _list(found: Any) -> list[Any]:
-    return found if isinstance(found, list) else []
-
-
 def usage_of(found: dict[str, Any]) -> Usage | None:
     """Return the counts of a ``usageMetadata`` object; None if it has none."""
     prompt, tools = count(found, "promptTokenCount"), count(found, "toolUsePromptTokenCount")
     answer, thoughts = count(found, "candidatesTokenCount"), count(found, "thoughtsTokenCount")
     usage = Usage(
-        input_tokens=_sum(prompt, tools),
-        output_tokens=_sum(answer, thoughts),
+        input_tokens=known_sum(prompt, tools),
+        output_tokens=known_sum(answer, thoughts),
         cached_tokens=count(found, "cachedContentTokenCount"),
         reasoning_tokens=thoughts,
     )
     return None if usage == Usage() else usage
-
-
-def _sum(*counts: int | None) -> int | None:
-    known = [number for number in counts if number is not None]
-    return sum(known) if known else None

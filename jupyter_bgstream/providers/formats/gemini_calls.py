@@ -4,8 +4,6 @@ Wire format: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/referenc
 ``partialArgs``: each has its place as a JSON path (RFC 9535), such as ``$.foo.bar[0].data``.
 """
 
-from __future__ import annotations
-
 import re
 from contextlib import suppress
 from typing import Any
@@ -14,7 +12,7 @@ from ...core.errors import ProviderError
 from ...core.events import ToolCall
 from ..errors import ErrorBuilder
 from ..event_limits import MAX_ARGUMENTS, MAX_CALLS, too_many_arguments
-from .lenient_json import as_json
+from .lenient_json import as_json, list_of
 
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,4})\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]""")
 _VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
@@ -47,7 +45,7 @@ class GeminiCalls:
                 self._arguments = dict(arguments)
         if self._open is None:
             return complete
-        for piece in pieces if isinstance(pieces, list) else ():
+        for piece in list_of(pieces):
             if isinstance(piece, dict):
                 self._add_piece(piece)
         return complete if continues else [*complete, *self.rest()]

@@ -5,8 +5,6 @@ the first call of a turn, which is not stored here; https://ai.google.dev/gemini
 substitute.
 """
 
-from __future__ import annotations
-
 import re
 from base64 import b64encode
 from collections.abc import Sequence

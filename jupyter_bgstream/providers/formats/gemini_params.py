@@ -3,8 +3,6 @@
 Source: https://ai.google.dev/api/generate-content and https://ai.google.dev/gemini-api/docs/thinking, November 2026.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

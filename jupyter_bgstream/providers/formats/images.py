@@ -1,7 +1,5 @@
 """Images in an answer, in the forms of all services; nothing is decoded or validated here."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ..port import ImageData

@@ -1,7 +1,5 @@
 """JSON schemas of answers, in the form of OpenAI and compatible services."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

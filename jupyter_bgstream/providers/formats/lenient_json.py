@@ -5,8 +5,6 @@ are read leniently: JSON with NaN, lone surrogates or raw line ends is accepted,
 missing, unless it is required: then its content would be lost silently.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -103,6 +101,11 @@ def clean(value: Any) -> Any:
         case dict():
             return {joined(name): clean(item) for name, item in value.items()}
     return value
+
+
+def list_of(value: Any) -> list[Any]:
+    """Return a value if it is a list, otherwise an empty list."""
+    return value if isinstance(value, list) else []
 
 
 def as_json(value: Any) -> str:

@@ -14,15 +14,15 @@ import msgspec
 from ...core.errors import ProviderError
 from ...core.events import ToolCall, Usage
 from ...core.job import Job
-from ...core.messages import Message, Part
+from ...core.messages import Message
 from ..context_window import Length
 from ..errors import ErrorBuilder, message_in
 from ..finish_reasons import text_of
 from ..port import ProviderEvent
 from ..standard_parameters import Params, joined, read_params
 from .base import StreamDecoder, count, model_name
-from .conversation import arguments_object, conversation, unsupported_part
-from .format_types import Request
+from .conversation import arguments_object, conversation
+from .format import Format, Request
 from .framing import ServerEvent
 from .images import image_of
 from .lenient_json import Schema, as_json
@@ -46,21 +46,13 @@ _THINK: dict[str, bool | str] = {
 }
 
 
-class Ollama:
-    """The format; a Format."""
+class Ollama(Format):
+    """The format."""
 
     name = "ollama"
     title = "Ollama"
     media_type = "application/x-ndjson"
     models = Request(path="/api/tags")
-
-    def headers(self, key: str) -> dict[str, str]:
-        """Return the headers that carry a key: ollama.com needs one, a user's own server does not."""
-        return {"Authorization": f"Bearer {key}"}
-
-    def unsupported(self, part: Part) -> str | None:
-        """Return why a message part cannot be sent; None if it can."""
-        return unsupported_part(part, self.title, pdf=False, audio=False)
 
     def request(self, job: Job, errors: ErrorBuilder) -> Request:
         """Return the request for a job; raise ProviderError (``bad_request``) for contradictory params."""

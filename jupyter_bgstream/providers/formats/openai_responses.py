@@ -5,17 +5,15 @@ response without a reader, and a reader may continue after any ``sequence_number
 https://platform.openai.com/docs/guides/background. Such a stream begins without ``response.created``.
 """
 
-from __future__ import annotations
-
 import re
-from typing import Any
+from typing import Literal
 from urllib.parse import quote
 
 from ...core.errors import ProviderError
 from ...core.job import Job
 from ...core.messages import Part
 from ..errors import ErrorBuilder
-from .format_types import Refused, Request
+from .format import Format, Request
 from .openai_responses_decoder import ResponsesDecoder, ResumePoint, read_resume_point
 from .openai_responses_request import request_body, unsupported
 
@@ -23,17 +21,14 @@ _NO_STREAM = re.compile(r"no longer be streamed|cannot be streamed|minutes old",
 _GONE = re.compile(r"not found|no longer (available|exists?)|expired|was deleted|does not exist", re.I)
 
 
-class Responses:
-    """The format; a ResumableFormat."""
+Refused = Literal["gone", "no_stream"]  # a response that is no longer stored, or has no stream any more
+
+
+class Responses(Format):
+    """The format; its providers can continue a response without a reader. Tokens come from its decoder."""
 
     name = "responses"
     title = "Responses"
-    media_type = "text/event-stream"
-    models = Request(path="/models")
-
-    def headers(self, key: str) -> dict[str, str]:
-        """Return the headers that carry a key."""
-        return {"Authorization": f"Bearer {key}"}
 
     def unsupported(self, part: Part) -> str | None:
         """Return why a message part cannot be sent; None if it can."""
@@ -75,12 +70,6 @@ class Responses:
         if error.status in (404, 410) or (error.status == 400 and _GONE.search(error.message)):
             return "gone"
         return None
-
-    def model_names(self, listing: Any) -> list[str]:
-        """Return the names in ``{"data": [{"id": …}]}``."""
-        items = listing.get("data") if isinstance(listing, dict) else listing
-        found = [item.get("id") for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-        return sorted(name for name in found if isinstance(name, str))
 
 
 def _path(point: ResumePoint) -> str:

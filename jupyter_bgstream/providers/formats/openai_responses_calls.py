@@ -3,8 +3,6 @@
 Wire format: https://platform.openai.com/docs/api-reference/responses/object, ``output``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 

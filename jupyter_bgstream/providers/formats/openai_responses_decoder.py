@@ -4,8 +4,6 @@ A text comes as deltas; the whole text after them only adds what they left out. 
 count and a checksum, also in the token, so that the rest is found after any interruption.
 """
 
-from __future__ import annotations
-
 import re
 import zlib
 from collections.abc import Iterator
@@ -21,7 +19,7 @@ from ..port import ProviderEvent, Resume
 from .base import DEEP, StreamDecoder, count, payload_of
 from .framing import ServerEvent
 from .images import image_of
-from .lenient_json import Schema, joined
+from .lenient_json import Schema, joined, list_of
 from .openai_responses_calls import Call, call_of, may_wait
 
 _REASONS = {"max_output_tokens": "length"}
@@ -279,8 +277,7 @@ class ResponsesDecoder(StreamDecoder):
         if status not in ("completed", "incomplete", "failed", "cancelled"):
             return
         self._usage = response.get("usage") or self._usage
-        output = response.get("output")
-        items = output if isinstance(output, list) else []
+        items = list_of(response.get("output"))
         for channel, tally, text in (
             ("reasoning", self._at.reasoning, "\n\n".join(_texts(items, "reasoning"))),
             ("text", self._at.text, "".join(_texts(items, "message"))),
@@ -327,8 +324,7 @@ def _texts(items: list[Any], kind: Literal["message", "reasoning"]) -> Iterator[
         if not isinstance(item, dict) or item.get("type") != kind:
             continue
         for name in ("summary", "content"):
-            parts = item.get(name)
-            for part in parts if isinstance(parts, list) else ():
+            for part in list_of(item.get(name)):
                 text = (part.get("text") or part.get("refusal")) if isinstance(part, dict) else None
                 if isinstance(text, str) and text:
                     yield text

@@ -4,8 +4,6 @@ Wire format: https://platform.openai.com/docs/api-reference/responses/create. Ev
 turns too: not every service supports ``instructions``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tool calls from fragments; they are yielded when complete."""
 
-from __future__ import annotations
-
 from io import StringIO
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Isolation of foreign code: distinguishes requested from leaked cancellations, and contains program exits."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager

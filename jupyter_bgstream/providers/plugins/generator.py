@@ -3,8 +3,6 @@
 So code that blocks does not block the server, and resources that it leaks are not the server's.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging
@@ -29,6 +27,7 @@ from ..formats.conversation import conversation
 from ..formats.dialects import Dialect
 from ..port import ProviderEvent, ProviderStatus
 from ..provider_settings import IDLE_SECONDS, TOTAL_SECONDS
+from ..timeouts import Timeouts
 from .loops import PluginLoops
 from .validation import PluginError, checked, checked_exception, size_of, split_batches, split_delta
 
@@ -76,25 +75,16 @@ class GeneratorProvider:
         Closing this closes the generator and waits GRACE_SECONDS for its ``finally``.
         """
         reader = _Reader(self.name, self._agent, job)
-        clock = asyncio.get_running_loop().time
-        end = clock() + self._total_timeout
-        idle_timeout = job.spec.idle_timeout or self._idle_timeout
+        idle = job.spec.idle_timeout or self._idle_timeout
+        timeouts = Timeouts(ErrorBuilder(self.name), idle=idle, total=self._total_timeout)
         usage: Usage | None = None
         urls: set[str] = set()
         finish = "stop"
         try:
             await self._loops.begin(reader)
             while True:
-                idle_end = clock() + idle_timeout
-                try:
-                    async with asyncio.timeout_at(min(idle_end, end)):
-                        items = await reader.take()
-                except TimeoutError:
-                    if idle_end < end:
-                        raise ErrorBuilder(self.name).error("idle_timeout", seconds=idle_timeout) from None
-                    raise ErrorBuilder(self.name).error("total_timeout", seconds=self._total_timeout) from None
                 events: list[ProviderEvent] = []
-                for item in items:
+                for item in await timeouts.wait(reader.take()):
                     match item:
                         case Usage():
                             usage = item
@@ -115,13 +105,7 @@ class GeneratorProvider:
         if usage is not None:
             yield [usage]
         if reader.error is not None:
-            # Not earlier: an ErrorBuilder with secrets is costly.
-            raise checked_exception(
-                reader.error,
-                ErrorBuilder(
-                    self.name, model=model_name(job), secrets=secrets_of(self._environ), size=RequestSize.of(job)
-                ),
-            )
+            raise checked_exception(reader.error, errors_of(self.name, job, self._environ))
         yield [Completed(at=0.0, finish_reason=finish)]
 
     async def cancel_response(self, job: Job) -> None:
@@ -139,6 +123,11 @@ class GeneratorProvider:
 def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return values that may be keys: a plug-in reads the same environment, and its errors may echo them."""
     return tuple(value for name, value in environ.items() if len(value) >= 8 and _SECRET.search(name))
+
+
+def errors_of(provider: str, job: Job, environ: Mapping[str, str]) -> ErrorBuilder:
+    """Return the builder of the errors of a job; it is costly, since it holds secrets."""
+    return ErrorBuilder(provider, model=model_name(job), secrets=secrets_of(environ), size=RequestSize.of(job))
 
 
 class _Reader:

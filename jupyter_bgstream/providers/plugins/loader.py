@@ -4,8 +4,6 @@ An entry point names an async generator function (see ``plugin``), or a function
 Provider. It is imported at the first use. A broken plug-in reports its error to its users and affects nothing else.
 """
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import logging
@@ -18,18 +16,16 @@ from typing import Any
 
 import msgspec
 
-from ...core.errors import InvalidRequestError, ProviderError
+from ...core.errors import ProviderError
 from ...core.job import Job
 from ...core.state import ErrorInfo
-from ..context_window import RequestSize
 from ..daemon_threads import run_in_daemon_thread
 from ..errors import ErrorBuilder
 from ..event_limits import Sanitizer
-from ..formats.base import model_name
 from ..port import Provider, ProviderEvent, ProviderStatus
-from ..provider_settings import IDLE_SECONDS, PROVIDER_NAME, TOTAL_SECONDS
+from ..provider_settings import IDLE_SECONDS, PROVIDER_NAME, TOTAL_SECONDS, check_timeouts, read_fields
 from .foreign_code import guarded
-from .generator import GRACE_SECONDS, KIND, GeneratorProvider, secrets_of
+from .generator import GRACE_SECONDS, KIND, GeneratorProvider, errors_of, secrets_of
 from .validation import checked_batch, checked_error_info, checked_exception, checked_status, safe_text, split_batches
 
 GROUP = "jupyter_bgstream.providers"
@@ -167,10 +163,7 @@ class PluginProvider:
                 for part in split_batches(checked_batch(batch)):
                     yield part
         except Exception as error:
-            errors = ErrorBuilder(
-                self.name, model=model_name(job), secrets=secrets_of(self._environ), size=RequestSize.of(job)
-            )
-            raise checked_exception(error, errors) from None
+            raise checked_exception(error, errors_of(self.name, job, self._environ)) from None
         finally:
             if stream is not None:
                 await self._close(stream)
@@ -234,16 +227,7 @@ def discovered() -> dict[str, EntryPoint]:
 
 def read_settings(name: str, config: Mapping[str, Any]) -> PluginSettings:
     """Check a plug-in's entry in the ``providers`` setting; raise InvalidRequestError."""
-    where = f"providers[{name!r}]"
-    try:
-        settings = msgspec.convert(dict(config), PluginSettings)
-    except msgspec.ValidationError as error:
-        fields = ", ".join(PluginSettings.__struct_fields__)
-        raise InvalidRequestError(
-            f"{where} is invalid: {error}. A plug-in has the fields {fields}; with a base_url it is a provider.",
-            field=where,
-        ) from None
-    for setting in ("idle_timeout", "total_timeout"):
-        if not getattr(settings, setting) > 0:
-            raise InvalidRequestError(f"{where}: {setting} must be more than 0 seconds.", field=f"{where}.{setting}")
+    hint = "A plug-in has the fields {}; with a base_url it is a provider."
+    settings = read_fields(name, config, PluginSettings, hint)
+    check_timeouts(name, settings)
     return settings

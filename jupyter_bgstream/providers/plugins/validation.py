@@ -3,8 +3,6 @@
 Neither Python nor msgspec checks the fields of an event when it is constructed.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
@@ -16,7 +14,7 @@ from ...core.events import Citation, Completed, Delta, ToolCall, Usage
 from ...core.state import ErrorInfo
 from ..context_window import length_of
 from ..errors import CODES, ErrorBuilder
-from ..formats.base import MAX_COUNT, MAX_USD
+from ..formats.base import MAX_COUNT, MAX_USD, TOKENS
 from ..port import MAX_MODELS, ImageData, ProviderEvent, ProviderStatus, Resume
 
 MAX_DELTA = 64 * 1024  # characters
@@ -169,7 +167,7 @@ def _retry_after(seconds: object) -> float | None:
 
 def _check_counts(usage: Usage) -> None:
     # They are added to those of all other jobs, which one absurd value would make useless.
-    for name in ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"):
+    for name in TOKENS:
         if not 0 <= (getattr(usage, name) or 0) < MAX_COUNT:
             raise PluginError(f"It yielded an invalid Usage: {name} is {getattr(usage, name)}.")
     if not 0 <= (usage.cost or 0.0) < MAX_USD:

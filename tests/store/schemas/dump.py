@@ -155,7 +155,7 @@ async def saved_notebook(store):
         jobs.append(OutputSnapshot(f"job-{name}", "open/small", cursor, answer, files))
     batch = await source.batch("group-0001")
     outputs = [*map(bundle, jobs), bundle_of_several(jobs)]
-    outputs.append(batch_bundle(batch.id, batch.status, batch.title, batch.total, batch.counts))
+    outputs.append(batch_bundle(batch))
     cells = [new_code_cell("%%bg", outputs=[new_output("display_data", data)]) for data in outputs]
     widgets = {"job": (JobWidget, "job-failed"), "batch": (BatchWidget, batch.id)}
     states = {kind: {"state": _state(cls) | {"kind": kind, "id": id}} for kind, (cls, id) in widgets.items()}
