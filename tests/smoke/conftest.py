@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browser.conftest import CHROMIUM, FLAGS
+from browser.conftest import browser as browser  # noqa: PLC0414 - fixtures
+from browser.conftest import context as context  # noqa: PLC0414
 from browser.lab import Lab, new_lab
 from harness.jupyter import Jupyter, jupyter, of_this_machine
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
 from jupyter_bgstream.testing.scripted import ScriptedProvider, ThreadedProvider
 
@@ -82,15 +83,6 @@ def server(python: Path, tmp_path_factory: pytest.TempPathFactory, provider: Thr
     }
     with jupyter(tmp_path_factory.mktemp("smoke"), lab=True, config=config, python=python) as server:
         yield server
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    assert CHROMIUM, "Chromium is needed: install it, or set BGSTREAM_CHROMIUM to its path."
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
