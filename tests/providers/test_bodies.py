@@ -13,7 +13,7 @@ from providers.raw import Strain, raw
 from providers.speaking import of, read, sse, text
 
 from jupyter_bgstream.core.events import Completed
-from jupyter_bgstream.providers import response_reader, transport
+from jupyter_bgstream.providers import http_provider, response_reader, transport
 from jupyter_bgstream.testing import ScriptedProvider, answer, refusal
 from jupyter_bgstream.testing.script import Script, Send
 
@@ -239,7 +239,10 @@ async def test_a_stream_that_never_ends_is_ended(connect: Connect, monkeypatch: 
 
 
 @pytest.mark.parametrize("what", ENDLESS)
-async def test_a_list_of_models_that_never_ends_is_ended(connect: Connect, what: str) -> None:
+async def test_a_list_of_models_that_never_ends_is_ended(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(http_provider, "LISTING_BYTES", MB // 8)  # chunks of a byte take 20 µs each
     with raw(ENDLESS[what]) as base_url:
         async with Strain() as strain:
             found = await connect(base_url).status()
