@@ -16,7 +16,7 @@ import pytest_asyncio
 from browser.conftest import browser as browser  # noqa: PLC0414 - fixtures
 from browser.conftest import context as context  # noqa: PLC0414
 from browser.lab import Lab, new_lab
-from harness.jupyter import Jupyter, jupyter, of_this_machine
+from harness.jupyter import EXPORT_FORMATS, Jupyter, jupyter, of_this_machine
 from playwright.async_api import Browser
 
 from jupyter_bgstream.testing.scripted import ScriptedProvider, ThreadedProvider
@@ -81,7 +81,8 @@ def server(python: Path, tmp_path_factory: pytest.TempPathFactory, provider: Thr
         "LabApp": {"expose_app_in_browser": True},
         "JupyterNotebookApp": {"expose_app_in_browser": True},
     }
-    with jupyter(tmp_path_factory.mktemp("smoke"), lab=True, config=config, python=python) as server:
+    home = tmp_path_factory.mktemp("smoke")
+    with jupyter(home, lab=True, disabled=EXPORT_FORMATS, config=config, python=python) as server:
         yield server
 
 
