@@ -133,7 +133,7 @@ def main() -> None:
             "BgStreamApp": {"providers": {"demo": {"base_url": provider.base_url}}},
             "LabApp": {"expose_app_in_browser": True},
         }
-        with jupyter(Path(home), lab=True, config=config) as server:
+        with jupyter(Path(home), lab=True, disabled=(), config=config) as server:
             asyncio.run(take(server))
 
 

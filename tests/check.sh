@@ -11,6 +11,8 @@ unset PYTHONDONTWRITEBYTECODE # hundreds of processes would compile all modules 
 . tests/checks/environments.sh
 
 UNIT=(tests/core tests/providers tests/engine tests/batch)
+HUB=(tests/hub tests/exports tests/executed)
+CLIENT=(tests/client tests/cli)
 STORE=(tests/store) # it waits for processes and locks, so it runs beside the others
 # Of these, several servers that wait for each other.
 SERVERS=(tests/store/test_{frozen,lease,lost_files,lost_locks,two_servers,writer_faults}.py)
@@ -19,7 +21,11 @@ LONG=(tests/providers/test_{bodies,fuzz,hostile_fields,recordings{,_gemini,_mess
   tests/store/test_{images,migrations,segments,side_by_side}.py)
 # The quick part and each further Python run all others.
 QUICK=("${SERVERS[@]/#/--ignore=}" "${LONG[@]/#/--ignore=}")
-ALONE=(tests/abuse tests/crash tests/server/test_stop.py) # measure the server, put it under load, or kill it
+LOAD=(tests/abuse tests/crash tests/server/test_stop.py) # measure the server, put it under load, or kill it
+COSTLY=(tests/browser/test_{costly,long}_*.py) # of the browser tests, those that measure how long a page is busy
+PARTS=3 # of the other browser tests, each with a browser and a server of its own
+LANES=$(($(nproc) + 2)) # most steps wait for other processes half of the time
+DIST=$PWD/test-results/dist
 ENVIRONMENTS=(prepare_collab prepare_server_documents prepare_voila prepare_proxy) # of environments.sh: what tests look for below .venv
 
 # tests_of INTERPRETER ARGUMENTS…: run pytest. litellm has environments of its own.
@@ -28,8 +34,10 @@ tests_of() { local of=$1; shift; "$of" -m pytest --deselect tests/providers/test
 litellm_of() { "$1/bin/python" -m pytest -W ignore tests/providers/test_litellm.py -k TestWithLitellm; }
 smoke_of() { BGSTREAM_SMOKE_PYTHON=$PWD/$1/bin/python python -m pytest tests/smoke; }
 typescript() { (cd labextension && npm run --silent lint:check && npm test --silent); }
-packages() { export BGSTREAM_DIST=$PWD/test-results/dist; need "Packages" prepare_dist; }
-environments() { local each; for each in "${ENVIRONMENTS[@]}"; do "$each" || return; done; }
+package() { run "Install, which builds the labextension" install_package || true; }
+packages() { run "Packages" prepare_dist || true; }
+environments() { run "Environments" prepare_environments || true; }
+prepare_environments() { local each; for each in "${ENVIRONMENTS[@]}"; do "$each" || return; done; }
 
 lint() {
   run "Lint" ruff check . || true
@@ -46,13 +54,27 @@ store() { run "Tests of the store" tests_of python "${STORE[@]}" || true; }
 quick_unit() { run "Unit and contract tests, without the longest" tests_of python "${UNIT[@]}" "${QUICK[@]}" || true; }
 quick_store() { run "Tests of the store, without the longest" tests_of python "${STORE[@]}" "${QUICK[@]}" || true; }
 smoke() { run "Smoke test with a browser" tests_of python tests/smoke || true; }
-browser() { run "Browser tests" tests_of python tests/browser || true; }
-alone() { run "Load and crash tests" tests_of python "${ALONE[@]}" || true; }
+costly() { run "Browser tests of costly content" tests_of python "${COSTLY[@]}" || true; }
+load() { run "Load and crash tests" tests_of python "${LOAD[@]}" || true; }
+hub() { run "Tests with JupyterHub and nbconvert" tests_of python "${HUB[@]}" || true; }
+client() { run "Tests of the client and of commands" tests_of python "${CLIENT[@]}" || true; }
+
+# pages PART: every third module of the other browser tests, from the first, the second or the third on.
+pages() {
+  local module number=0 modules=()
+  for module in tests/browser/test_*.py; do
+    [[ " ${COSTLY[*]} " != *" $module "* ]] || continue
+    [ $((number++ % PARTS + 1)) != "$1" ] || modules+=("$module")
+  done
+  run "Browser tests, part $1 of $PARTS" tests_of python "${modules[@]}" || true
+}
 
 # All folders of tests that no other step runs.
 others() {
   local each ignored=()
-  for each in "${UNIT[@]}" "${STORE[@]}" "${ALONE[@]}" tests/smoke tests/browser; do ignored+=("--ignore=$each"); done
+  for each in "${UNIT[@]}" "${STORE[@]}" "${LOAD[@]}" "${HUB[@]}" "${CLIENT[@]}" tests/smoke tests/browser; do
+    ignored+=("--ignore=$each")
+  done
   run "Other Python tests" tests_of python "${ignored[@]}" || true
 }
 
@@ -78,39 +100,25 @@ lowest_versions() {
   run "litellm, newest version: install" prepare_litellm && run "litellm, newest version" litellm_of .venv/litellm || true
 }
 
-# What runs beside each other waits a lot.
-pages() { smoke; browser; }
-versions() { unit; store; lowest_versions; other_pythons; }
-
 find_tools
-need "Install, which builds the labextension" install_package
+need package
 case ${1-} in
   quick)
-    lane lint
-    lane quick_unit
-    lane quick_store
-    join
-    lane smoke
-    join
+    lanes_of 3 lint quick_unit quick_store smoke
     ;;
   lowest)
-    packages
-    lane lowest_versions
-    join
+    export BGSTREAM_DIST=$DIST
+    need packages
+    lanes_of 1 lowest_versions
     ;;
   "")
-    need "Environments" environments
-    packages
-    lane lint
-    lane pages
-    lane others
-    lane versions
-    join
-    lane alone
-    join
+    export BGSTREAM_DIST=$DIST
+    need environments
+    need packages # like the environment of Voilà, they build the labextension
+    lanes_of "$LANES" costly "pages 1" "pages 2" "pages 3" others client hub load other_pythons unit lint store lowest_versions smoke
     ;;
   *)
-    need "Environments" environments
+    need environments
     trap - EXIT INT TERM
     exec python -m pytest --deselect tests/providers/test_litellm.py::TestWithLitellm "$@"
     ;;

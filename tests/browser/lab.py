@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.jupyter import Jupyter
-from playwright.async_api import Browser, BrowserContext, Locator, Page, WebSocket, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, ViewportSize, WebSocket, expect
 
 PATIENCE = 90_000.0  # milliseconds for all that waits; other processes may take the processors
+VIEWPORT: ViewportSize = {"width": 1200, "height": 900}
 
 expect.set_options(timeout=PATIENCE)
 
@@ -189,6 +190,6 @@ async def new_lab(browser: Browser, server: Jupyter, **kwargs: Any) -> Lab:
 
 async def new_context(browser: Browser, **kwargs: Any) -> BrowserContext:
     """Return a context whose pages wait patiently."""
-    context = await browser.new_context(viewport={"width": 1200, "height": 900}, **kwargs)
+    context = await browser.new_context(viewport=VIEWPORT, **kwargs)
     context.set_default_timeout(PATIENCE)
     return context

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), py
 
 MUTES = 500
 TOASTS = 20
-RETRIES = 100
+RETRIES = 60
 FOLLOWED = 49  # of them, from the first on
 
 # A page with nothing but the widget's code, whose kernel is the test.

@@ -63,8 +63,18 @@ SCROLL = f"""async () => {{
 }}"""
 
 
+@pytest.fixture(scope="module")
+def threads(server: Jupyter, provider: ThreadedProvider) -> None:
+    """Make the threads before there is a page: its panel would draw a list for each event of their jobs."""
+    for number, text in enumerate(COSTLY):
+        provider.scripts[f"few-{number}"] = answer(HARMLESS[:SIZE])
+        provider.scripts[f"many-{number}"] = answer(text)
+    begin(server, provider, "few", 2)
+    begin(server, provider, "many", TURNS)
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def tab(lab: Lab, server: Jupyter) -> AsyncIterator[Tab]:
+async def tab(threads: None, lab: Lab, server: Jupyter) -> AsyncIterator[Tab]:
     """A page of Lab with the panel."""
     write_notebook(server.root / "long-threads.ipynb", "1")
     page = await lab.context.new_page()
@@ -144,14 +154,7 @@ async def test_thousands_of_messages_do_not_block_page(browser: Browser, tab: Ta
     judge(longest, longest["one"])
 
 
-async def test_hundreds_of_costly_turns_do_not_block_page(
-    browser: Browser, tab: Tab, server: Jupyter, provider: ThreadedProvider
-) -> None:
-    for number, text in enumerate(COSTLY):
-        provider.scripts[f"few-{number}"] = answer(HARMLESS[:SIZE])
-        provider.scripts[f"many-{number}"] = answer(text)
-    begin(server, provider, "few", 2)
-    begin(server, provider, "many", TURNS)
+async def test_hundreds_of_costly_turns_do_not_block_page(browser: Browser, tab: Tab) -> None:
     floor = await Visit(browser, tab, "few", 2).make()
     longest = await Visit(browser, tab, "many", TURNS).make()
     for again in range(1, 3):  # a busy machine adds to CPU time and never takes from it

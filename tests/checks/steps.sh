@@ -32,10 +32,20 @@ join() {
   lanes=()
 }
 
-# need NAME COMMAND…: run a step without which the others make no sense. In a lane, for bash itself to hear of signals.
-need() {
-  lane run "$@"
+# lanes_of COUNT COMMAND…: run commands in this order, so many at a time: the last ones fill what the long ones leave.
+lanes_of() {
+  local free=$1 each
+  shift
+  for each in "$@"; do
+    if [ "$free" = 0 ]; then wait -n || true; else free=$((free - 1)); fi
+    lane $each
+  done
   join
+}
+
+# need FUNCTION…: run steps without which the others make no sense. In lanes, for bash itself to hear of signals.
+need() {
+  lanes_of $# "$@"
   [ ! -e "$logs/failed" ] || report
 }
 

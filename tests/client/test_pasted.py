@@ -119,7 +119,7 @@ def long_prompts() -> list[str]:
 def test_megabyte_is_parsed_in_half_a_second(number: int) -> None:
     text = long_prompts()[number]
     assert len(text) > 900_000
-    assert seconds_for(text) < 0.5
+    assert takes_less_than(0.5, text)
 
 
 @pytest.mark.parametrize(
@@ -132,14 +132,14 @@ def test_megabyte_is_parsed_in_half_a_second(number: int) -> None:
 )
 def test_parsing_time_is_linear(unit: str) -> None:
     # A quadratic search would take minutes.
-    assert seconds_for(unit * (200_000 // len(unit)) + "{a}") < 3
+    assert takes_less_than(3, unit * (200_000 // len(unit)) + "{a}")
 
 
-def seconds_for(text: str) -> float:
-    """Return the processor's seconds: this measures the rule, not what else the machine does."""
-    times = []
+def takes_less_than(seconds: float, text: str) -> bool:
+    """Compare CPU time, to which a busy machine adds: one of three measurements is enough."""
     for _ in range(3):
         began = time.process_time()
         places(text)
-        times.append(time.process_time() - began)
-    return min(times)
+        if time.process_time() - began < seconds:
+            return True
+    return False

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
+from browser.conftest import browser as browser  # noqa: PLC0414 - fixtures
+from browser.conftest import context as context  # noqa: PLC0414
 from exports.exporting import Exports
 from harness.jupyter import jupyter
-from playwright.async_api import Browser, async_playwright
 
 from jupyter_bgstream.testing import ScriptedProvider
 
@@ -20,17 +20,6 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exports]:
         settings = {"store": "temporary", "providers": {"test": {"base_url": provider.base_url}}}
         with jupyter(tmp_path_factory.mktemp("exports"), config={"BgStreamApp": settings}) as server:
             yield Exports(server, provider)
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    from browser.conftest import CHROMIUM, FLAGS
-
-    assert CHROMIUM, "Chromium is needed: install it, or set BGSTREAM_CHROMIUM to its path."
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture(scope="session")

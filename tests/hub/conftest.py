@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
 import pytest
-from browser.conftest import browser as browser  # noqa: PLC0414 - the fixture
+from browser.conftest import browser as browser  # noqa: PLC0414 - fixtures
+from browser.conftest import context as context  # noqa: PLC0414
 from client.conftest import Kernel
 from harness.hub import Hub, UserServer, jupyterhub
 

@@ -32,9 +32,9 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with the wheel, on a PATH without Node."""
     folder = tmp_path_factory.mktemp("env")
-    venv.create(folder, with_pip=True)
-    wheel = next(dist.glob("*.whl"))
-    run(folder, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel))
+    venv.create(folder)
+    uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", folder / "bin" / "python"]
+    subprocess.run([*uv, next(dist.glob("*.whl"))], check=True, capture_output=True)
     return folder
 
 

@@ -202,14 +202,16 @@ def test_matrix_has_row_for_every_verb_of_every_route() -> None:
 @pytest.mark.parametrize(("verb", "path"), EXPECTED)
 def test_every_caller_gets_status_of_matrix(ada: Jupyter, ask: Ask, verb: str, path: str) -> None:
     got = {}
+    ids = new_ids(ada)
     for caller in CALLERS:
-        ids = new_ids(ada)
         response = ask(caller, verb, path.format_map(ids), **given(verb, path, ids["thread"]))
         got[caller] = response.status_code
         if response.status_code >= 400 and verb != "HEAD":
             refusal = response.json()
             assert set(refusal) == {"code", "message", "field"}, response.text
             assert refusal["message"].endswith(".")
+        elif verb not in ("GET", "HEAD"):  # a refused or reading caller changes nothing that the next one needs
+            ids = new_ids(ada)
     assert got == EXPECTED[verb, path]
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browser.conftest import CHROMIUM, FLAGS
+from browser.conftest import browser as browser  # noqa: PLC0414 - fixtures
+from browser.conftest import context as context  # noqa: PLC0414
 from browser.lab import Lab, new_lab
-from harness.jupyter import Jupyter, jupyter, of_this_machine
-from playwright.async_api import Browser, async_playwright
+from harness.jupyter import EXPORT_FORMATS, Jupyter, jupyter, of_this_machine
+from playwright.async_api import Browser
 
 from jupyter_bgstream.testing.scripted_provider import ScriptedProvider, ThreadedProvider
 
@@ -80,17 +81,9 @@ def server(python: Path, tmp_path_factory: pytest.TempPathFactory, provider: Thr
         "LabApp": {"expose_app_in_browser": True},
         "JupyterNotebookApp": {"expose_app_in_browser": True},
     }
-    with jupyter(tmp_path_factory.mktemp("smoke"), lab=True, config=config, python=python) as server:
+    home = tmp_path_factory.mktemp("smoke")
+    with jupyter(home, lab=True, disabled=EXPORT_FORMATS, config=config, python=python) as server:
         yield server
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    assert CHROMIUM, "Chromium is needed: install it, or set BGSTREAM_CHROMIUM to its path."
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
