@@ -15,6 +15,7 @@ import httpx
 
 UNCOMPRESSED = {"Accept-Encoding": "identity"}  # proxies also delay a compressed stream until a block is full
 PIECE_BYTES = 8 * 1024
+SMALL_PIECE_BYTES = 256  # that a smaller piece counts as: it takes as much work
 TURN_SECONDS = 0.003  # after which other tasks run, although more data has arrived
 ERROR_BODY_SECONDS = 10.0
 ERROR_BODY_BYTES = 64 * 1024
@@ -62,12 +63,15 @@ async def iter_body(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 
 async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
     """Return a body of at most ``max_bytes``; raise as ``iter_body`` does, also for a larger body."""
-    body = bytearray()
+    body, counted = bytearray(), 0
     async with aclosing(iter_body(response)) as pieces:
         async for piece in pieces:
             body += piece
-            if len(body) > max_bytes:
-                raise UnreadableBodyError(f"The response has more than {max_bytes >> 20} MiB.")
+            counted += max(len(piece), SMALL_PIECE_BYTES)
+            if counted > max_bytes:
+                raise UnreadableBodyError(
+                    f"The response has more than {max_bytes >> 20} MiB, or too many small pieces."
+                )
     return bytes(body)
 
 

@@ -8,11 +8,11 @@ from ..core.errors import ProviderError
 from .errors import ErrorBuilder
 from .formats import StreamDecoder
 from .port import ProviderEvent
+from .response_bodies import SMALL_PIECE_BYTES
 from .transport import Call, stream
 
 SILENT_BYTES = 256 * 1024 * 1024  # that may arrive without an event: a tool call, previews of an image
 LARGE_BYTES = 512 * 1024  # an unfinished event of this size is decoded off the event loop
-PIECE_BYTES = 256  # that a smaller piece counts as: it takes as much work
 REST_SECONDS = 5.0  # for data after a finish_reason, such as usage, if no [DONE] arrives
 
 
@@ -48,7 +48,7 @@ async def _until_the_end(
         if batch := await _feed(decoder, chunk):
             left, silent = REST_SECONDS, 0  # some services send a finish_reason with every delta
             yield batch
-        elif (silent := silent + max(len(chunk), PIECE_BYTES)) > SILENT_BYTES:
+        elif (silent := silent + max(len(chunk), SMALL_PIECE_BYTES)) > SILENT_BYTES:
             raise errors.error("malformed_stream", f"It sent {SILENT_BYTES >> 20} MiB without an event of the answer.")
 
 

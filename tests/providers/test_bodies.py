@@ -13,7 +13,7 @@ from providers.raw import Strain, raw
 from providers.speaking import of, read, sse, text
 
 from jupyter_bgstream.core.events import Completed
-from jupyter_bgstream.providers import http_provider, response_reader, transport
+from jupyter_bgstream.providers import response_reader, transport
 from jupyter_bgstream.testing import ScriptedProvider, answer, refusal
 from jupyter_bgstream.testing.scripts import Script, Send
 
@@ -245,10 +245,7 @@ async def test_endless_stream_is_ended_in_bounded_memory(
 
 
 @pytest.mark.parametrize("what", ENDLESS)
-async def test_endless_model_list_is_ended_in_bounded_memory(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
-    monkeypatch.setattr(http_provider, "LISTING_BYTES", MB // 8)  # chunks of a byte take 20 µs each
+async def test_endless_model_list_is_ended_in_bounded_memory(connect: Connect, what: str) -> None:
     with raw(ENDLESS[what]) as base_url:
         async with Strain() as strain:
             found = await connect(base_url).status()
