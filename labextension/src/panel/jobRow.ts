@@ -10,7 +10,7 @@ import { formatCost, previewText, shortened } from '../views/format';
 import { costSource, elapsedLabel, stateLabel, tokenLabel, waitLabel } from '../views/jobLabels';
 import { errorMessage } from '../views/errorMessages';
 import { hasEnded } from '../wire/fold';
-import type { Job } from '../wire/types';
+import type { JobInfo } from '../wire/types';
 import type { JobItem } from './jobListing';
 import type { JobsModel } from './jobsModel';
 import { MuteButtons } from './mutes';
@@ -18,8 +18,8 @@ import { actionBar, iconButton, mainButton, notifyFailure, type Row, Rows, span 
 import { SubmitterLabel } from './submitters';
 
 export interface JobActions {
-  openJob(job: Job): void;
-  retry(job: Job): Promise<void>;
+  openJob(job: JobInfo): void;
+  retry(job: JobInfo): Promise<void>;
 }
 
 export function jobRow(first: JobItem, model: JobsModel, actions: JobActions): Row<JobItem> {
@@ -89,7 +89,7 @@ class Earlier {
     this.node.append(this._summary, this._rows.node);
   }
 
-  update(jobs: readonly Job[], named: boolean): void {
+  update(jobs: readonly JobInfo[], named: boolean): void {
     this.node.hidden = jobs.length === 0;
     setText(this._summary, trans._n('Retry of %1 earlier job', 'Retry of %1 earlier jobs', jobs.length));
     this._rows.show(jobs.map(job => ({ id: job.id, job, earlier: [], overtaken: false, named })));
@@ -102,7 +102,7 @@ class Earlier {
   private readonly _rows: Rows<JobItem>;
 }
 
-function previewOf({ status, error, preview }: Job): string {
+function previewOf({ status, error, preview }: JobInfo): string {
   if (error === null) {
     return previewText(preview);
   }
@@ -110,14 +110,14 @@ function previewOf({ status, error, preview }: Job): string {
   return status === 'waiting' ? shortened(message) : message;
 }
 
-function detailsOf(job: Job, { now, denial }: JobsModel): string {
+function detailsOf(job: JobInfo, { now, denial }: JobsModel): string {
   const times = { queued: job.created_at, started: job.started_at, ended: job.ended_at };
   const wait = denial === null ? waitLabel(job.not_before, job.error, now) : '';
   const time = job.status === 'waiting' ? wait : elapsedLabel(times, now);
   return [time, tokenLabel(job.usage), formatCost(job.cost), clipped(job.model)].filter(Boolean).join(' · ');
 }
 
-async function askAndDelete(job: Job, model: JobsModel): Promise<void> {
+async function askAndDelete(job: JobInfo, model: JobsModel): Promise<void> {
   const title = isolated(job.title);
   const answer = await showDialog({
     title: trans.__('Delete this job?'),

@@ -9,7 +9,7 @@ import { hasEnded } from '../wire/fold';
 import type { Live } from '../wire/liveJobs';
 import type { RequestError, Requests } from '../wire/restClient';
 import { ThrottledFetch } from '../wire/throttledFetch';
-import type { Cost, Inbox, Job, Mute, Notice } from '../wire/types';
+import type { Cost, Inbox, JobInfo, Mute, NoticeInfo } from '../wire/types';
 
 /** Time in which a view can report that the end was seen, before badge and toast show it. */
 export const GRACE = 2000; // ms
@@ -60,12 +60,12 @@ export class JobsModel implements IDisposable {
   }
 
   /** Emitted once for each new notice of a job that ended unseen; not for notices from before this page. */
-  get arrived(): ISignal<this, Notice> {
+  get arrived(): ISignal<this, NoticeInfo> {
     return this._arrived;
   }
 
   /** The newest first. */
-  get jobs(): readonly Job[] {
+  get jobs(): readonly JobInfo[] {
     return this._jobs;
   }
 
@@ -75,12 +75,12 @@ export class JobsModel implements IDisposable {
   }
 
   /** Return a listed job. */
-  job(id: string): Job | undefined {
+  job(id: string): JobInfo | undefined {
     return this._jobs.find(job => job.id === id);
   }
 
   /** The notices, the newest first; without those that a view may still report as seen. */
-  get notices(): readonly Notice[] {
+  get notices(): readonly NoticeInfo[] {
     return this._inbox.notices.filter(notice => !this._graces.has(notice.id));
   }
 
@@ -242,7 +242,7 @@ export class JobsModel implements IDisposable {
     const { jobs, viewer } = await this._server.jobs(LIMIT, filter === null ? {} : { batch: filter.batch });
     if (filter === this._filter) {
       this._jobs = jobs;
-      this._viewer = viewer ?? null;
+      this._viewer = viewer;
     }
   }
 
@@ -253,7 +253,7 @@ export class JobsModel implements IDisposable {
   }
 
   private async _readStatus(): Promise<void> {
-    this._warnings = (await this._server.status()).warnings ?? [];
+    this._warnings = (await this._server.status()).warnings;
   }
 
   private async _readCosts(): Promise<void> {
@@ -286,7 +286,7 @@ export class JobsModel implements IDisposable {
     this._changed.emit();
   }
 
-  private _ripen(notice: Notice): void {
+  private _ripen(notice: NoticeInfo): void {
     this._graces.delete(notice.id);
     this._changed.emit();
     this._arrived.emit(notice);
@@ -300,7 +300,7 @@ export class JobsModel implements IDisposable {
 
   private readonly _listening: Disposable;
   private readonly _changed = new Signal<this, void>(this);
-  private readonly _arrived = new Signal<this, Notice>(this);
+  private readonly _arrived = new Signal<this, NoticeInfo>(this);
   private readonly _jobsFetch = new ThrottledFetch(
     () => this._readJobs(),
     () => this._settled()
@@ -320,7 +320,7 @@ export class JobsModel implements IDisposable {
   private _today: Cost | null = null;
   /** Number of users of the lists. */
   private _lookers = 0;
-  private _jobs: Job[] = [];
+  private _jobs: JobInfo[] = [];
   private _viewer: string | null = null;
   private _filter: BatchFilter | null = null;
   private _mutes: readonly Mute[] = [];
@@ -340,6 +340,6 @@ export class JobsModel implements IDisposable {
   private _disposed = false;
 }
 
-function isCalling({ read_at, muted }: Notice): boolean {
+function isCalling({ read_at, muted }: NoticeInfo): boolean {
   return read_at === null && !muted;
 }

@@ -5,7 +5,7 @@ import { bellIcon, type LabIcon } from '@jupyterlab/ui-components';
 import { clipped } from '../render/boundedText';
 import { setText } from '../render/dom';
 import { trans } from '../translation';
-import type { Mute, JobSource } from '../wire/types';
+import type { JobInfo, Mute } from '../wire/types';
 import { threadIcon } from './icons';
 import type { JobsModel } from './jobsModel';
 import { iconButton, notifyFailure, type Row, span } from './rows';
@@ -29,8 +29,8 @@ export class MuteButtons {
     this.nodes = this._buttons.map(({ button }) => button);
   }
 
-  update({ source, thread }: { source: JobSource | null; thread: string | null }): void {
-    this._names = { notebook: source?.notebook ?? null, thread };
+  update({ source, thread }: Pick<JobInfo, 'source' | 'thread'>): void {
+    this._names = { notebook: source.notebook, thread };
     for (const { kind, button } of this._buttons) {
       const name = this._names[kind];
       button.hidden = name === null;

@@ -9,17 +9,17 @@ import { batchState, batchStateLabel } from '../views/batchLabels';
 import { previewText } from '../views/format';
 import { agoLabel, countsLabel, label, stateLabel } from '../views/jobLabels';
 import { errorMessage } from '../views/errorMessages';
-import type { Notice } from '../wire/types';
+import type { NoticeInfo } from '../wire/types';
 import type { JobsModel } from './jobsModel';
 import { MuteButtons } from './mutes';
 import { actionBar, iconButton, mainButton, notifyFailure, type Row, span } from './rows';
 
 export interface NoticeActions {
   /** Go to the job or batch and mark the notice as read. */
-  openNotice(notice: Notice): void;
+  openNotice(notice: NoticeInfo): void;
 }
 
-export function noticeRow(first: Notice, model: JobsModel, actions: NoticeActions): Row<Notice> {
+export function noticeRow(first: NoticeInfo, model: JobsModel, actions: NoticeActions): Row<NoticeInfo> {
   let notice = first;
   const node = document.createElement('li');
   node.className = 'jp-bgstream-row jp-bgstream-notice';
@@ -70,7 +70,7 @@ export function noticeRow(first: Notice, model: JobsModel, actions: NoticeAction
   };
 }
 
-function stateOf({ status, counts, paused }: Notice): string {
+function stateOf({ status, counts, paused }: NoticeInfo): string {
   if (counts === null) {
     return stateLabel(status, null);
   }

@@ -12,7 +12,7 @@ import { trans } from '../translation';
 import { formatCost } from '../views/format';
 import { costSource } from '../views/jobLabels';
 import type { Disposable } from '../wire/jobFeed';
-import type { Cost, Notice, Thread } from '../wire/types';
+import type { Cost, NoticeInfo, ThreadInfo } from '../wire/types';
 import { bgstreamIcon } from './icons';
 import { type JobItem, jobItems } from './jobListing';
 import { type JobActions, jobRow } from './jobRow';
@@ -167,12 +167,12 @@ export class Panel extends Widget {
   private readonly _muted = document.createElement('details');
   private readonly _mutedCount = summary();
   private readonly _mutes = new Rows<MuteItem>(mute => muteRow(mute, this._model), '');
-  private readonly _notices = new Rows<Notice>(
+  private readonly _notices = new Rows<NoticeInfo>(
     notice => noticeRow(notice, this._model, this._actions),
     trans.__('Nothing here. Jobs that end while no view shows them are listed here.')
   );
   private readonly _threadTrouble = span('trouble');
-  private readonly _named = new Rows<Thread & { id: string }>(
+  private readonly _named = new Rows<ThreadInfo & { id: string }>(
     thread => threadRow(thread, this._actions),
     trans.__('No threads yet. Begin one here, or with %1 in a cell.', '%%bg --thread NAME')
   );

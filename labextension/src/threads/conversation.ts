@@ -7,7 +7,7 @@ import { type ISignal, Signal } from '@lumino/signaling';
 import { askerLabel, namesPeople } from '../panel/submitters';
 import type { Requests } from '../wire/restClient';
 import { ThrottledFetch } from '../wire/throttledFetch';
-import type { Job, Message, Thread } from '../wire/types';
+import type { JobInfo, MessageInfo, ThreadInfo } from '../wire/types';
 import { type Turn, turnsOf } from './turns';
 
 /** Limit of jobs read at a time. Views of older turns follow their jobs themselves. */
@@ -83,7 +83,7 @@ export class Conversation implements IDisposable {
   }
 
   /** The thread; null while it is not known, or if the server has none of that name. */
-  get thread(): Thread | null {
+  get thread(): ThreadInfo | null {
     return this._thread;
   }
 
@@ -162,7 +162,7 @@ export class Conversation implements IDisposable {
     }
     const mark = JSON.stringify(thread);
     if (mark !== this._mark) {
-      const [messages, { jobs, viewer = null }] = await Promise.all([
+      const [messages, { jobs, viewer }] = await Promise.all([
         this._server.threadMessages(name),
         this._server.jobs(JOBS, { thread: name })
       ]);
@@ -245,9 +245,9 @@ export class Conversation implements IDisposable {
     () => this._read(),
     () => this._settled()
   );
-  private readonly _records = new Map<string, Job>();
-  private readonly _questions = new Map<string, readonly Message[]>();
-  private _thread: Thread | null = null;
+  private readonly _records = new Map<string, JobInfo>();
+  private readonly _questions = new Map<string, readonly MessageInfo[]>();
+  private _thread: ThreadInfo | null = null;
   private _turns: readonly Turn[] = [];
   private _viewer: string | null = null;
   /** Whether other users than the viewer take part. */
@@ -261,10 +261,10 @@ export class Conversation implements IDisposable {
 }
 
 /** Return the author of a job that was forked from another thread; its retries have none. */
-function askerOf(record: Job | null): string | null {
+function askerOf(record: JobInfo | null): string | null {
   return record?.retry_of === null ? record.submitted_by : null;
 }
 
-function titleOf({ record }: Turn): readonly Message[] {
+function titleOf({ record }: Turn): readonly MessageInfo[] {
   return record === null ? [] : [{ role: 'user', content: record.title }];
 }

@@ -7,7 +7,7 @@ import { clipped, isolated } from '../render/boundedText';
 import { setText } from '../render/dom';
 import { trans } from '../translation';
 import { agoLabel, stateLabel } from '../views/jobLabels';
-import type { Thread } from '../wire/types';
+import type { ThreadInfo } from '../wire/types';
 import type { ThreadActions } from './threadView';
 
 export interface ThreadRowActions extends ThreadActions {
@@ -16,7 +16,7 @@ export interface ThreadRowActions extends ThreadActions {
   beginThread(): void;
 }
 
-export function threadRow({ name }: Thread, actions: ThreadRowActions): Row<Thread> {
+export function threadRow({ name }: ThreadInfo, actions: ThreadRowActions): Row<ThreadInfo> {
   const node = document.createElement('li');
   node.className = 'jp-bgstream-row';
   node.dataset.thread = name;
@@ -45,7 +45,7 @@ export function threadRow({ name }: Thread, actions: ThreadRowActions): Row<Thre
   };
 }
 
-function detailsOf({ jobs, model, updated_at, forked_from }: Thread): string {
+function detailsOf({ jobs, model, updated_at, forked_from }: ThreadInfo): string {
   return [
     forked_from === null ? '' : trans.__('forked from %1', isolated(forked_from)),
     jobs === 0 ? '' : trans._n('%1 job', '%1 jobs', jobs),

@@ -8,7 +8,7 @@ import type { Denial, Disposable, News } from '../wire/jobFeed';
 import type { Live } from '../wire/liveJobs';
 import type { Requests } from '../wire/restClient';
 import { ThrottledFetch } from '../wire/throttledFetch';
-import type { Thread } from '../wire/types';
+import type { ThreadInfo } from '../wire/types';
 import { Conversation, type ConversationServer, type Draft } from './conversation';
 
 const LIMIT = 100;
@@ -43,7 +43,7 @@ export class ThreadsModel implements IDisposable {
   }
 
   /** Threads, the most recently used first. */
-  get threads(): readonly Thread[] {
+  get threads(): readonly ThreadInfo[] {
     return this._threads;
   }
 
@@ -203,7 +203,7 @@ export class ThreadsModel implements IDisposable {
   private readonly _open = new Set<Conversation>();
   /** Open threads, by name. */
   private readonly _drafts = new Map<string, Draft>();
-  private _threads: readonly Thread[] = [];
+  private _threads: readonly ThreadInfo[] = [];
   private _lookers = 0;
   private _models: readonly string[] = [];
   private _modelsAt = -Infinity;

@@ -7,7 +7,7 @@ import { TextPane } from '../render/textPane';
 import { trans } from '../translation';
 import { AnswerView, type ViewContext } from '../views/answerView';
 import { hasEnded } from '../wire/fold';
-import type { Message, ToolCall } from '../wire/types';
+import type { MessageInfo, ToolCallInfo } from '../wire/types';
 import { textOf, type Turn } from './turns';
 
 const ROLES = {
@@ -61,26 +61,26 @@ export class TurnView {
     this._fork.hidden = job === null || !(record === null || hasEnded(record.status));
   }
 
-  private _showAsked(asked: readonly Message[], asker: string): void {
+  private _showAsked(asked: readonly MessageInfo[], asker: string): void {
     if (asker === this._asker && isSame(asked, this._shown)) {
       return;
     }
     this._asker = asker;
     this._shown = asked;
     this._panes.splice(0).forEach(pane => pane.dispose());
-    const list = new LongList<Message>('messages', 'div', message => this._messageNode(message, asker));
+    const list = new LongList<MessageInfo>('messages', 'div', message => this._messageNode(message, asker));
     list.show(asked);
     this._asked.replaceChildren(list.node, list.more);
   }
 
-  private _messageNode({ role, content, tool_calls }: Message, asker: string): HTMLElement {
+  private _messageNode({ role, content, tool_calls }: MessageInfo, asker: string): HTMLElement {
     const node = element('div', 'said');
     node.dataset.role = role;
     const name = element('span', 'role', role === 'user' ? clipped(asker) : ROLES[role]());
     name.dir = 'auto';
     // As it was typed: a prompt is no Markdown, and its lines are its own.
     node.append(name, role === 'assistant' ? this._rendered(textOf(content)) : plainNode(textOf(content)));
-    const calls = new LongList<ToolCall>('calls', 'div', call => plainNode(`${call.name}(${call.arguments})`));
+    const calls = new LongList<ToolCallInfo>('calls', 'div', call => plainNode(`${call.name}(${call.arguments})`));
     calls.show(tool_calls ?? []);
     node.append(calls.node, calls.more);
     return node;
@@ -126,7 +126,7 @@ export class TurnView {
   private _view: AnswerView | null = null;
   private _asker: string | null = null;
   /** The question on the screen. */
-  private _shown: readonly Message[] = [];
+  private _shown: readonly MessageInfo[] = [];
 }
 
 function plainNode(text: string): HTMLElement {
@@ -136,7 +136,7 @@ function plainNode(text: string): HTMLElement {
 }
 
 /** Return whether messages are equal. They may be long: while nothing was read anew they are the same array. */
-function isSame(one: readonly Message[], other: readonly Message[]): boolean {
+function isSame(one: readonly MessageInfo[], other: readonly MessageInfo[]): boolean {
   return (
     one === other ||
     (one.length === other.length &&

@@ -7,7 +7,7 @@ import { PlainText } from '../render/plainText';
 import { prettyJson } from '../render/prettyJson';
 import type { Markdown } from '../render/textPane';
 import { trans } from '../translation';
-import type { Citation, Partial, ToolCall } from '../wire/types';
+import type { CitationInfo, Partial, ToolCallInfo } from '../wire/types';
 import { formatNumber } from './format';
 
 /** Number of citations above which they are folded. */
@@ -46,7 +46,7 @@ export class CitationList {
     this.node.append(this._count, this._list.node, this._list.more);
   }
 
-  show(citations: readonly Citation[]): void {
+  show(citations: readonly CitationInfo[]): void {
     if (citations.length > 0 && this.node.hidden) {
       this.node.open = citations.length <= CITATIONS_IN_SIGHT;
     }
@@ -95,15 +95,15 @@ export class EarlierAttempts {
 }
 
 /** Make the list of tool calls. */
-export function toolCallList(): LongList<ToolCall> {
-  return new LongList('tools', 'div', ({ name, arguments: text }: ToolCall) => {
+export function toolCallList(): LongList<ToolCallInfo> {
+  return new LongList('tools', 'div', ({ name, arguments: text }: ToolCallInfo) => {
     const item = foldedText('tool', trans.__('Asks for the tool %1', name), text, prettyJson);
     item.lastElementChild?.classList.add('jp-bgstream-arguments');
     return item;
   });
 }
 
-function citationItem({ url, title }: Citation): HTMLElement {
+function citationItem({ url, title }: CitationInfo): HTMLElement {
   const item = element('li', 'source');
   const host = hostOf(url);
   if (host === null) {

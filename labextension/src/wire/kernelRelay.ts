@@ -12,7 +12,7 @@ import type { Disposable } from './jobFeed';
 import { KernelImages } from './kernelImages';
 import { Live } from './liveJobs';
 import { RetryChains } from './retryChains';
-import { type BatchInfo, type ErrorInfo, type Job, PROTOCOL, type ServerFrame } from './types';
+import { type BatchInfo, type ErrorInfo, type JobInfo, PROTOCOL, type ServerFrame } from './types';
 
 /** A widget's model, as anywidget gives it. */
 export interface Model {
@@ -22,12 +22,12 @@ export interface Model {
   off(name: string, listener: (...args: never[]) => void): void;
 }
 
-type Entry = Extract<ServerFrame, { type: 'events' | 'reset' | 'error' }> | { type: 'jobs'; jobs: Job[] };
+type Entry = Extract<ServerFrame, { type: 'events' | 'reset' | 'error' }> | { type: 'jobs'; jobs: JobInfo[] };
 
 interface Done {
   type: string;
   call: string;
-  job?: Job;
+  job?: JobInfo;
   error?: ErrorInfo;
 }
 
@@ -55,7 +55,7 @@ class Wishes implements Disposable {
   }
 
   /** Send a request. Rejects if it is refused, and after a long silence, although it may still be executed. */
-  ask(verb: string, what: Record<string, string>): Promise<Job | null> {
+  ask(verb: string, what: Record<string, string>): Promise<JobInfo | null> {
     const call = `${Date.now()}-${Math.random()}`; // other pages have calls of their own
     return new Promise((resolve, reject) => {
       const busy = new Error('the kernel is busy, and will do it as soon as it is free.');
@@ -264,7 +264,7 @@ export class KernelFeed implements Disposable {
     }
   }
 
-  private _record(job: Job | null): Job {
+  private _record(job: JobInfo | null): JobInfo {
     if (job === null) {
       throw new Error('the kernel did not say which job.');
     }
@@ -305,7 +305,7 @@ export class KernelFeed implements Disposable {
   private readonly _followed = new Set<string>();
   /** The events of each job, to be repeated when it is followed again. */
   private readonly _logs = new Map<string, ServerFrame[]>();
-  private readonly _records = new Map<string, Job>();
+  private readonly _records = new Map<string, JobInfo>();
 }
 
 /** As much of a WebSocket as the live side uses. */

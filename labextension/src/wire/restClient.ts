@@ -8,15 +8,15 @@ import type {
   CostList,
   BatchInfo,
   Inbox,
-  Job,
+  JobInfo,
   JobPage,
-  Message,
-  ModelList,
+  MessageInfo,
+  ModelsInfo,
   Mute,
   JobSubmission,
-  ThreadMessage,
+  ThreadMessageInfo,
   ServerStatus,
-  Thread,
+  ThreadInfo,
   ThreadPage
 } from './types';
 
@@ -45,13 +45,13 @@ export class Requests {
     return (await this._ask('GET', 'jobs', undefined, { limit: String(limit), ...which })) as JobPage;
   }
 
-  async cancel(job: string): Promise<Job> {
-    return (await this._ask('POST', `jobs/${encodeURIComponent(job)}/cancel`)) as Job;
+  async cancel(job: string): Promise<JobInfo> {
+    return (await this._ask('POST', `jobs/${encodeURIComponent(job)}/cancel`)) as JobInfo;
   }
 
   /** Retry an ended job. Repeated calls return the same new job. */
-  async retry(job: string): Promise<Job> {
-    return (await this._ask('POST', `jobs/${encodeURIComponent(job)}/retry`)) as Job;
+  async retry(job: string): Promise<JobInfo> {
+    return (await this._ask('POST', `jobs/${encodeURIComponent(job)}/retry`)) as JobInfo;
   }
 
   async batch(id: string): Promise<BatchInfo> {
@@ -91,13 +91,13 @@ export class Requests {
     await this._ask('DELETE', `jobs/${encodeURIComponent(job)}`);
   }
 
-  async submit(question: JobSubmission): Promise<Job> {
-    return (await this._ask('POST', 'jobs', question)) as Job;
+  async submit(question: JobSubmission): Promise<JobInfo> {
+    return (await this._ask('POST', 'jobs', question)) as JobInfo;
   }
 
   /** Read the messages of a job's prompt. */
-  async messages(job: string): Promise<Message[]> {
-    return ((await this._ask('GET', `jobs/${encodeURIComponent(job)}`)) as { messages: Message[] }).messages;
+  async messages(job: string): Promise<MessageInfo[]> {
+    return ((await this._ask('GET', `jobs/${encodeURIComponent(job)}`)) as { messages: MessageInfo[] }).messages;
   }
 
   /** The threads that were used last, or the one with a name, if it exists. */
@@ -105,26 +105,26 @@ export class Requests {
     return (await this._ask('GET', 'threads', undefined, which)) as ThreadPage;
   }
 
-  async threadMessages(thread: string): Promise<ThreadMessage[]> {
-    return ((await this._ask('GET', 'threads/messages', undefined, { thread })) as { messages: ThreadMessage[] })
+  async threadMessages(thread: string): Promise<ThreadMessageInfo[]> {
+    return ((await this._ask('GET', 'threads/messages', undefined, { thread })) as { messages: ThreadMessageInfo[] })
       .messages;
   }
 
   /** Begin a thread with the messages of another, up to and including a job; null: all of them. */
-  async fork(thread: string, name: string, after: string | null): Promise<Thread> {
-    return (await this._ask('POST', 'threads/fork', { thread, name, after })) as Thread;
+  async fork(thread: string, name: string, after: string | null): Promise<ThreadInfo> {
+    return (await this._ask('POST', 'threads/fork', { thread, name, after })) as ThreadInfo;
   }
 
-  async rename(thread: string, name: string): Promise<Thread> {
-    return (await this._ask('POST', 'threads/rename', { thread, name })) as Thread;
+  async rename(thread: string, name: string): Promise<ThreadInfo> {
+    return (await this._ask('POST', 'threads/rename', { thread, name })) as ThreadInfo;
   }
 
   async removeThread(thread: string): Promise<void> {
     await this._ask('DELETE', 'threads', undefined, { thread });
   }
 
-  async models(): Promise<ModelList> {
-    return (await this._ask('GET', 'models')) as ModelList;
+  async models(): Promise<ModelsInfo> {
+    return (await this._ask('GET', 'models')) as ModelsInfo;
   }
 
   /** Return whether this user may submit prompts, as far as the server reports it. */

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Batches } from '../../src/wire/liveBatches';
 import type { News } from '../../src/wire/jobFeed';
-import { type BatchInfo, type ErrorInfo, type Inbox, type Notice, PROTOCOL } from '../../src/wire/types';
+import { type BatchInfo, type ErrorInfo, type Inbox, type NoticeInfo, PROTOCOL } from '../../src/wire/types';
 import { batchOf, setVisibility } from '../dom';
 
 let hear: (news: News) => void;
@@ -165,8 +165,8 @@ describe('a batch', () => {
   });
 
   it('whose end was seen has its notice read, and no other', async () => {
-    const notice = (id: string, batch: string | null, read_at: number | null = null): Notice =>
-      ({ id, batch, job: batch === null ? 'j' : null, read_at }) as Notice;
+    const notice = (id: string, batch: string | null, read_at: number | null = null): NoticeInfo =>
+      ({ id, batch, job: batch === null ? 'j' : null, read_at }) as NoticeInfo;
     inbox.notices = [notice('1', null), notice('2', 'g'), notice('3', 'other'), notice('4', 'g', 9)];
     batches.seen('g');
     await pass(10);
