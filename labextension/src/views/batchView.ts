@@ -185,7 +185,7 @@ export class BatchView {
   private readonly _stop = this._shell.request({
     name: 'stop',
     action: 'stop',
-    send: () => this._options.batches.cancel(this.batch),
+    send: () => this._options.batches.change(this.batch, 'cancel'),
     busy: () => trans.__('Stopping…'),
     refused: reason => ({ code: 'not_stopped', message: trans.__('Not stopped: %1', reason) }),
     once: true
@@ -193,14 +193,14 @@ export class BatchView {
   private readonly _retry = this._shell.request({
     name: 'retry',
     action: 'retry-batch',
-    send: () => this._options.batches.retry(this.batch),
+    send: () => this._options.batches.change(this.batch, 'retry'),
     busy: () => trans.__('Retrying…'),
     refused: reason => ({ code: 'not_retried', message: trans.__('Not retried: %1', reason) })
   });
   private readonly _resume = this._shell.request({
     name: 'retry',
     action: 'resume-batch',
-    send: () => this._options.batches.resume(this.batch),
+    send: () => this._options.batches.change(this.batch, 'resume'),
     busy: () => trans.__('Resuming…'),
     refused: reason => ({ code: 'not_resumed', message: trans.__('Not resumed: %1', reason) })
   });

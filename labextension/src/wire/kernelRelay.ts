@@ -7,7 +7,7 @@
  */
 
 import { trans } from '../translation';
-import type { BatchFeed, BatchFollower } from './liveBatches';
+import type { BatchFeed, BatchFollower, BatchVerb } from './liveBatches';
 import type { Disposable } from './jobFeed';
 import { KernelCalls, type Model } from './kernelCalls';
 import { Live } from './liveJobs';
@@ -62,16 +62,8 @@ export class KernelBatch implements BatchFeed, Disposable {
     return watchKernel(this._model, tell);
   }
 
-  async cancel(batch: string): Promise<void> {
-    await this._calls.change('cancel', { batch });
-  }
-
-  async retry(batch: string): Promise<void> {
-    await this._calls.change('retry', { batch });
-  }
-
-  async resume(batch: string): Promise<void> {
-    await this._calls.change('resume', { batch });
+  async change(batch: string, verb: BatchVerb): Promise<void> {
+    await this._calls.change(verb, { batch });
   }
 
   seen(): void {

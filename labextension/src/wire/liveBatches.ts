@@ -22,16 +22,17 @@ const AGAIN = 5000; // ms
 /** Receives the current batch, null while it is unknown. `trouble`: why the batch may be outdated or is null. */
 export type BatchFollower = (batch: BatchInfo | null, trouble: ErrorInfo | Denial | null) => void;
 
+/**
+ * `cancel` stops the jobs that have not ended, `retry` retries the rows without an answer and resumes a paused batch, and
+ * `resume` only resumes it.
+ */
+export type BatchVerb = 'cancel' | 'retry' | 'resume';
+
 /** Source of the batches of views. */
 export interface BatchFeed {
   /** Call back with the batch now, before this returns, and whenever it changes. */
   follow(id: string, follower: BatchFollower): Disposable;
-  /** Stop the jobs that have not ended; idempotent. */
-  cancel(id: string): Promise<void>;
-  /** Retry the rows without an answer; a paused batch is resumed. */
-  retry(id: string): Promise<void>;
-  /** Resume a paused batch. */
-  resume(id: string): Promise<void>;
+  change(id: string, verb: BatchVerb): Promise<void>;
   /** Report that a visible view has drawn the end: its notice is read. */
   seen(id: string): void;
   /** List the jobs of a batch, in pages with a list. */
@@ -40,9 +41,7 @@ export interface BatchFeed {
 
 interface Server {
   batch(id: string): Promise<BatchInfo>;
-  cancelBatch(id: string): Promise<BatchInfo>;
-  retryBatch(id: string): Promise<BatchInfo>;
-  resumeBatch(id: string): Promise<BatchInfo>;
+  changeBatch(id: string, verb: BatchVerb): Promise<BatchInfo>;
   notices(): Promise<Inbox>;
   markRead(which: { ids: string[] }): Promise<unknown>;
 }
@@ -111,18 +110,11 @@ export class Batches implements BatchFeed {
     };
   }
 
-  async cancel(id: string): Promise<void> {
-    this._take(id, await this._server.cancelBatch(id));
-  }
-
-  async retry(id: string): Promise<void> {
-    this._take(id, await this._server.retryBatch(id));
-    emitAll(this._listeners, id);
-  }
-
-  async resume(id: string): Promise<void> {
-    this._take(id, await this._server.resumeBatch(id));
-    emitAll(this._listeners, id);
+  async change(id: string, verb: BatchVerb): Promise<void> {
+    this._take(id, await this._server.changeBatch(id, verb));
+    if (verb !== 'cancel') {
+      emitAll(this._listeners, id);
+    }
   }
 
   /** Call back with each batch that this page retries or resumes. */

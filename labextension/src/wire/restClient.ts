@@ -4,6 +4,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
 import { trans } from '../translation';
+import type { BatchVerb } from './liveBatches';
 import type {
   CostList,
   BatchInfo,
@@ -58,19 +59,8 @@ export class Requests {
     return (await this._ask('GET', `batches/${encodeURIComponent(id)}`)) as BatchInfo;
   }
 
-  /** Cancel the jobs of a batch that have not ended. */
-  async cancelBatch(id: string): Promise<BatchInfo> {
-    return (await this._ask('POST', `batches/${encodeURIComponent(id)}/cancel`)) as BatchInfo;
-  }
-
-  /** Retry the jobs of a batch without an answer. */
-  async retryBatch(id: string): Promise<BatchInfo> {
-    return (await this._ask('POST', `batches/${encodeURIComponent(id)}/retry`)) as BatchInfo;
-  }
-
-  /** Resume a paused batch. */
-  async resumeBatch(id: string): Promise<BatchInfo> {
-    return (await this._ask('POST', `batches/${encodeURIComponent(id)}/resume`)) as BatchInfo;
+  async changeBatch(id: string, verb: BatchVerb): Promise<BatchInfo> {
+    return (await this._ask('POST', `batches/${encodeURIComponent(id)}/${verb}`)) as BatchInfo;
   }
 
   /** Read the file of an image in an answer. */

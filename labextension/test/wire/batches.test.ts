@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { Batches } from '../../src/wire/liveBatches';
+import { Batches, type BatchVerb } from '../../src/wire/liveBatches';
 import type { News } from '../../src/wire/jobFeed';
 import { type BatchInfo, type ErrorInfo, type Inbox, type NoticeInfo, PROTOCOL } from '../../src/wire/types';
 import { batchOf, setVisibility } from '../dom';
@@ -16,9 +16,9 @@ const answer = (): Promise<BatchInfo> =>
   'code' in now ? Promise.reject(Object.assign(new Error(), now)) : Promise.resolve(now);
 const server = {
   batch: vi.fn(answer),
-  cancelBatch: vi.fn(() => Promise.resolve((now = batchOf({ completed: 1, cancelled: 2 })))),
-  retryBatch: vi.fn(() => Promise.resolve((now = batchOf({ completed: 1 })))),
-  resumeBatch: vi.fn(() => Promise.resolve((now = batchOf({ completed: 1 })))),
+  changeBatch: vi.fn((_: string, verb: BatchVerb) =>
+    Promise.resolve((now = batchOf(verb === 'cancel' ? { completed: 1, cancelled: 2 } : { completed: 1 })))
+  ),
   notices: vi.fn(() => Promise.resolve(inbox)),
   markRead: vi.fn(() => Promise.resolve())
 };
@@ -107,8 +107,12 @@ describe('a batch', () => {
     batches.onRetry(asked);
     follow();
     await pass(10);
-    await batches.resume('g');
-    expect([received.at(-1), server.resumeBatch.mock.calls, asked.mock.calls]).toEqual(['1', [['g']], [['g']]]);
+    await batches.change('g', 'resume');
+    expect([received.at(-1), server.changeBatch.mock.calls, asked.mock.calls]).toEqual([
+      '1',
+      [['g', 'resume']],
+      [['g']]
+    ]);
   });
 
   it('that no user follows is not read', async () => {
@@ -155,12 +159,12 @@ describe('a batch', () => {
     batches.onRetry(retried);
     follow();
     await pass(10);
-    const wish = batches.cancel('g');
+    const wish = batches.change('g', 'cancel');
     await pass(0);
     await wish;
     expect(received.at(-1)).toBe('1');
     expect(retried).not.toHaveBeenCalled();
-    await batches.retry('g');
+    await batches.change('g', 'retry');
     expect(retried.mock.calls).toEqual([['g']]);
   });
 
@@ -242,7 +246,7 @@ describe('reading', () => {
     server.batch.mockImplementationOnce(() => new Promise(resolve => setTimeout(() => resolve(late), 100)));
     hear(hint('queued'));
     await pass(5000);
-    await batches.retry('g');
+    await batches.change('g', 'retry');
     received = [];
     server.batch.mockImplementation(() => new Promise(() => undefined));
     await pass(150);

@@ -206,6 +206,6 @@ describe('a batch that a kernel relays', () => {
     model.send = () => {
       throw new Error('Cannot send');
     };
-    await expect(batch.cancel('g')).rejects.toThrow('the kernel that showed this is gone');
+    await expect(batch.change('g', 'cancel')).rejects.toThrow('the kernel that showed this is gone');
   });
 });
