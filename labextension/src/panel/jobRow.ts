@@ -4,7 +4,7 @@ import { Dialog, showDialog } from '@jupyterlab/apputils';
 import { deleteIcon, refreshIcon, stopIcon } from '@jupyterlab/ui-components';
 
 import { clipped, isolated } from '../render/boundedText';
-import { setText } from '../render/dom';
+import { element, setText } from '../render/dom';
 import { trans } from '../translation';
 import { formatCost, previewText, shortened } from '../views/format';
 import { costSource, elapsedLabel, stateLabel, tokenLabel, waitLabel } from '../views/jobLabels';
@@ -14,7 +14,7 @@ import type { JobInfo } from '../wire/types';
 import type { JobItem } from './jobListing';
 import type { JobsModel } from './jobsModel';
 import { MuteButtons } from './mutes';
-import { actionBar, iconButton, mainButton, notifyFailure, type Row, Rows, span } from './rows';
+import { iconButton, notifyFailure, type Row, RowParts, Rows } from './rows';
 import { SubmitterLabel } from './submitters';
 
 export interface JobActions {
@@ -24,19 +24,7 @@ export interface JobActions {
 
 export function jobRow(first: JobItem, model: JobsModel, actions: JobActions): Row<JobItem> {
   let { job } = first;
-  const node = document.createElement('li');
-  node.className = 'jp-bgstream-row';
-  const [title, preview, state, mark, details] = [
-    span('title'),
-    span('preview'),
-    span('state'),
-    span('mark'),
-    span('details')
-  ];
-  const facts = span('facts');
   const by = new SubmitterLabel();
-  facts.append(state, mark, by.node, details);
-  const open = mainButton(() => actions.openJob(job), title, preview, facts);
   const stop = iconButton('stop', trans.__('Stop'), stopIcon, () => notifyFailure(model.cancel(job.id)));
   const retry = iconButton('retry', trans.__('Retry'), refreshIcon, () => {
     if (retry.getAttribute('aria-disabled') !== 'true') {
@@ -47,7 +35,10 @@ export function jobRow(first: JobItem, model: JobsModel, actions: JobActions): R
   const mutes = new MuteButtons(model);
   const remove = iconButton('delete', trans.__('Delete'), deleteIcon, () => void askAndDelete(job, model));
   const earlier = new Earlier(model, actions);
-  node.append(open, actionBar(...mutes.nodes, remove, stop, retry), earlier.node);
+  const parts = new RowParts(() => actions.openJob(job), ...mutes.nodes, remove, stop, retry);
+  const { node, title, preview, state, mark, details } = parts;
+  parts.facts.append(state, mark, by.node, details);
+  node.append(earlier.node);
   return {
     node,
     update: next => {
@@ -57,7 +48,7 @@ export function jobRow(first: JobItem, model: JobsModel, actions: JobActions): R
       node.dataset.state = job.status;
       setText(title, clipped(job.title));
       setText(preview, clipped(previewOf(job)));
-      open.title = `${trans.__('Go to the cell')}\n${clipped(job.title)}`;
+      parts.main.title = `${trans.__('Go to the cell')}\n${clipped(job.title)}`;
       setText(state, stateLabel(job.status, job.finish_reason));
       setText(mark, next.overtaken ? trans.__('earlier run of its cell') : '');
       mark.title = next.overtaken ? trans.__('Its cell was run again; this job continues.') : '';
@@ -80,12 +71,10 @@ export function jobRow(first: JobItem, model: JobsModel, actions: JobActions): R
 
 /** The jobs that a job retries: a line to open, and their rows. */
 class Earlier {
-  readonly node = document.createElement('details');
+  readonly node = element('details', 'behind');
 
   constructor(model: JobsModel, actions: JobActions) {
-    this.node.className = 'jp-bgstream-behind';
     this._rows = new Rows<JobItem>(each => jobRow(each, model, actions), '');
-    this._summary.className = 'jp-bgstream-summary';
     this.node.append(this._summary, this._rows.node);
   }
 
@@ -98,7 +87,7 @@ class Earlier {
     }
   }
 
-  private readonly _summary = document.createElement('summary');
+  private readonly _summary = element('summary', 'summary');
   private readonly _rows: Rows<JobItem>;
 }
 

@@ -2,7 +2,7 @@
 
 import { copyIcon, deleteIcon, editIcon } from '@jupyterlab/ui-components';
 
-import { actionBar, iconButton, mainButton, type Row, span } from '../panel/rows';
+import { iconButton, type Row, RowParts } from '../panel/rows';
 import { clipped, isolated } from '../render/boundedText';
 import { setText } from '../render/dom';
 import { trans } from '../translation';
@@ -17,23 +17,17 @@ export interface ThreadRowActions extends ThreadActions {
 }
 
 export function threadRow({ name }: ThreadInfo, actions: ThreadRowActions): Row<ThreadInfo> {
-  const node = document.createElement('li');
-  node.className = 'jp-bgstream-row';
-  node.dataset.thread = name;
-  const [title, preview, state, details] = [span('title'), span('preview'), span('state'), span('details')];
-  const facts = span('facts');
-  facts.append(state, details);
-  const open = mainButton(() => actions.openThread(name), title, preview, facts);
-  open.title = `${trans.__('Open the thread')}\n${name}`;
-  setText(title, name);
-  node.append(
-    open,
-    actionBar(
-      iconButton('fork', trans.__('Fork the thread %1', name), copyIcon, () => actions.fork(name, null)),
-      iconButton('rename', trans.__('Rename the thread %1', name), editIcon, () => actions.rename(name)),
-      iconButton('delete', trans.__('Delete the thread %1', name), deleteIcon, () => actions.remove(name))
-    )
+  const parts = new RowParts(
+    () => actions.openThread(name),
+    iconButton('fork', trans.__('Fork the thread %1', name), copyIcon, () => actions.fork(name, null)),
+    iconButton('rename', trans.__('Rename the thread %1', name), editIcon, () => actions.rename(name)),
+    iconButton('delete', trans.__('Delete the thread %1', name), deleteIcon, () => actions.remove(name))
   );
+  const { node, title, preview, state, details } = parts;
+  node.dataset.thread = name;
+  parts.facts.append(state, details);
+  parts.main.title = `${trans.__('Open the thread')}\n${name}`;
+  setText(title, name);
   return {
     node,
     update: thread => {

@@ -1,7 +1,7 @@
 /** The view of one turn of a thread: the question, and the answer as in every other view. */
 
 import { clipped, LongList } from '../render/boundedText';
-import { element, setText } from '../render/dom';
+import { element, setText, textButton } from '../render/dom';
 import { PlainText } from '../render/plainText';
 import { TextPane } from '../render/textPane';
 import { trans } from '../translation';
@@ -22,22 +22,16 @@ export class TurnView {
 
   /**
    * @param asker is the label of the author.
-   * @param fork begins a thread with all up to this job.
+   * @param _forkAt begins a thread with all up to this job.
    */
   constructor(
     turn: Turn,
     asker: string,
     private readonly _context: ViewContext,
-    fork: (job: string) => void
+    private readonly _forkAt: (job: string) => void
   ) {
     this._turn = turn;
-    this._fork.type = 'button';
-    this._fork.dataset.action = 'fork-here';
     this._fork.title = trans.__('Begin another thread with the conversation up to here');
-    this._fork.addEventListener('click', () => {
-      const { record, job } = this._turn;
-      fork(record?.id ?? job ?? '');
-    });
     this.node.append(this._asked, this._answer, this._fork);
     this.update(turn, asker);
   }
@@ -119,7 +113,9 @@ export class TurnView {
   private _turn: Turn;
   private readonly _asked = element('div', 'asked');
   private readonly _answer = element('div', 'answered');
-  private readonly _fork = element('button', 'textbutton', trans.__('Fork from here'));
+  private readonly _fork = textButton('fork-here', trans.__('Fork from here'), () =>
+    this._forkAt(this._turn.record?.id ?? this._turn.job ?? '')
+  );
   private readonly _gone = element('div', 'gone');
   private readonly _panes: TextPane[] = [];
   private _pane: TextPane | null = null;

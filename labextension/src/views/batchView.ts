@@ -74,9 +74,7 @@ export class BatchView {
       this._stop.node
     );
     setText(this._list, trans.__('Show jobs'));
-    const below = element('div', 'below');
-    below.append(this._numbers, this._list);
-    node.append(line, this._bar.node, below, this._stalled, problem);
+    node.append(line, this._bar.node, element('div', 'below', this._numbers, this._list), this._stalled, problem);
   }
 
   private _update(batch: BatchInfo | null, trouble: ErrorInfo | Denial | null): void {

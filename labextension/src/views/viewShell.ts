@@ -1,7 +1,7 @@
 /** The frame that the views of a job and of a batch share. Plain DOM, so that the widget can use it as well. */
 
 import { sentence } from '../render/boundedText';
-import { element, keepKeys, setDenial, setText } from '../render/dom';
+import { button, element, keepKeys, setDenial, setText } from '../render/dom';
 import { trans } from '../translation';
 import type { Denial } from '../wire/jobFeed';
 import type { Cost, ErrorInfo } from '../wire/types';
@@ -81,23 +81,20 @@ export class ViewShell {
 
   /** Take the focus: the first button that is shown, or the view while none is. */
   focus(): void {
-    const button = this._buttons.find(({ hidden }) => !hidden);
-    if (button === undefined) {
+    const first = this._buttons.find(({ hidden }) => !hidden);
+    if (first === undefined) {
       // Only while it has the focus: a click on the text belongs to the notebook.
       this.node.tabIndex = -1;
       this.node.addEventListener('blur', () => this.node.removeAttribute('tabindex'), { once: true });
     }
-    (button ?? this.node).focus({ preventScroll: true });
+    (first ?? this.node).focus({ preventScroll: true });
   }
 
   /** Make a button. The first button takes the focus first. */
   button(name: string, action: string, press: () => void): HTMLButtonElement {
-    const button = element('button', name);
-    button.type = 'button';
-    button.dataset.action = action;
-    button.addEventListener('click', press);
-    this._buttons.push(button);
-    return button;
+    const made = button(name, action, press);
+    this._buttons.push(made);
+    return made;
   }
 
   /** Make a button that sends a request. */
@@ -107,7 +104,7 @@ export class ViewShell {
 
   /** Show or hide buttons. The focus of a hidden button moves to another one, or to the view. */
   arrange(change: () => void): void {
-    const focused = this._buttons.find(button => button === document.activeElement);
+    const focused = this._buttons.find(each => each === document.activeElement);
     change();
     if (focused?.hidden === true) {
       this.focus();
