@@ -25,6 +25,7 @@ export default defineConfig(
     ignores: [
       'wire/loginCheck',
       'wire/restClient',
+      'wire/serverModel',
       'render/labMarkdown',
       'outputs/findOutputs',
       'outputs/mimeRenderers',

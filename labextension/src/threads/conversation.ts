@@ -1,12 +1,11 @@
 /** An open thread: its turns, which are updated, and the draft of the next question. */
 
 import { UUID } from '@lumino/coreutils';
-import type { IDisposable } from '@lumino/disposable';
-import { type ISignal, Signal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
 
 import { askerLabel, namesPeople } from '../panel/submitters';
 import type { Requests } from '../wire/restClient';
-import { ThrottledFetch } from '../wire/throttledFetch';
+import { ServerModel } from '../wire/serverModel';
 import type { JobInfo, MessageInfo, ThreadInfo } from '../wire/types';
 import { type Turn, turnsOf } from './turns';
 
@@ -30,7 +29,10 @@ export interface Draft {
 
 export type ConversationServer = Pick<Requests, 'threads' | 'threadMessages' | 'jobs' | 'messages' | 'submit'>;
 
-export class Conversation implements IDisposable {
+export class Conversation extends ServerModel {
+  /** Emitted when this is disposed of. */
+  readonly ended = new Signal<this, void>(this);
+
   /** @param moved is called when the thread has another name, wherever it was given. */
   constructor(
     private _name: string,
@@ -38,29 +40,16 @@ export class Conversation implements IDisposable {
     private readonly _server: ConversationServer,
     private readonly _moved: (conversation: Conversation, before: string) => void
   ) {
+    super();
     this._fetch.ask();
   }
 
-  get isDisposed(): boolean {
-    return this._disposed;
-  }
-
-  dispose(): void {
-    if (!this._disposed) {
-      this._disposed = true;
-      this._fetch.dispose();
+  override dispose(): void {
+    if (!this.isDisposed) {
       clearTimeout(this._later);
-      this._ended.emit();
-      Signal.clearData(this);
+      this.ended.emit();
+      super.dispose();
     }
-  }
-
-  get changed(): ISignal<this, void> {
-    return this._changed;
-  }
-
-  get ended(): ISignal<this, void> {
-    return this._ended;
   }
 
   get name(): string {
@@ -73,7 +62,7 @@ export class Conversation implements IDisposable {
       this._name = name;
       this._moved(this, before);
       this._fetch.ask();
-      this._changed.emit();
+      this.changed.emit();
     }
   }
 
@@ -119,7 +108,7 @@ export class Conversation implements IDisposable {
   /** Keep the draft. */
   write(change: { text: string } | { model: string }): void {
     Object.assign(this.draft, change, { id: null });
-    this._changed.emit();
+    this.changed.emit();
   }
 
   /** Submit the draft. If that fails, the draft has the reason. */
@@ -132,7 +121,7 @@ export class Conversation implements IDisposable {
     this._sending = true;
     const id = (draft.id ??= UUID.uuid4());
     draft.error = null;
-    this._changed.emit();
+    this.changed.emit();
     try {
       await this._server.submit({
         id,
@@ -148,7 +137,7 @@ export class Conversation implements IDisposable {
     }
     this._sending = false;
     this._fetch.ask();
-    this._tell();
+    super.settled();
   }
 
   private async _read(): Promise<void> {
@@ -225,26 +214,15 @@ export class Conversation implements IDisposable {
     );
   }
 
-  private _settled(): void {
+  protected override settled(): void {
     clearTimeout(this._later);
-    if (this._fetch.failure !== null && !this._disposed) {
+    if (this._fetch.failure !== null && !this.isDisposed) {
       this._later = setTimeout(() => this._fetch.ask(), AGAIN);
     }
-    this._tell();
+    super.settled();
   }
 
-  private _tell(): void {
-    if (!this._disposed) {
-      this._changed.emit();
-    }
-  }
-
-  private readonly _changed = new Signal<this, void>(this);
-  private readonly _ended = new Signal<this, void>(this);
-  private readonly _fetch = new ThrottledFetch(
-    () => this._read(),
-    () => this._settled()
-  );
+  private readonly _fetch = this.fetch(() => this._read());
   private readonly _records = new Map<string, JobInfo>();
   private readonly _questions = new Map<string, readonly MessageInfo[]>();
   private _thread: ThreadInfo | null = null;
@@ -257,7 +235,6 @@ export class Conversation implements IDisposable {
   private _mark = '';
   private _sending = false;
   private _later: ReturnType<typeof setTimeout> | undefined;
-  private _disposed = false;
 }
 
 /** Return the author of a job that was forked from another thread; its retries have none. */
