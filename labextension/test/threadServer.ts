@@ -1,7 +1,15 @@
 import { vi } from 'vitest';
 
 import { RequestError } from '../src/wire/restClient';
-import type { JobInfo, MessageInfo, ModelsInfo, ThreadMessageInfo, Status, ThreadInfo } from '../src/wire/types';
+import type {
+  JobInfo,
+  JobSubmission,
+  MessageInfo,
+  ModelsInfo,
+  ThreadMessageInfo,
+  Status,
+  ThreadInfo
+} from '../src/wire/types';
 
 /** A job of a thread, in lists. */
 export function jobOf(id: string, status: Status, more: Partial<JobInfo> = {}): JobInfo {
@@ -89,7 +97,7 @@ export function serverOf() {
     messages: vi.fn((job: string): Promise<MessageInfo[]> =>
       Promise.resolve([{ role: 'user', content: `Whole question of ${job}` }])
     ),
-    submit: vi.fn((question: { id: string; prompt: string }) => Promise.resolve(jobOf(question.id, 'queued'))),
+    submit: vi.fn((question: JobSubmission) => Promise.resolve(jobOf(question.id ?? '', 'queued'))),
     fork: vi.fn((_: string, name: string) => Promise.resolve(threadOf(name))),
     rename: vi.fn((_: string, name: string) => Promise.resolve(threadOf(name))),
     removeThread: vi.fn((name: string) => {
