@@ -1,6 +1,6 @@
 /** Model of the jobs and the inbox: read again whenever the server hints that they changed. */
 
-import { type ISignal, Signal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
 
 import { trans } from '../translation';
 import type { Disposable, News } from '../wire/jobFeed';
@@ -31,6 +31,16 @@ export interface BatchFilter {
 
 /** The jobs, notices, mutes, warnings and costs. */
 export class JobsModel extends LiveModel {
+  /** Emitted once for each new notice of a job that ended unseen; not for notices from before this page. */
+  readonly arrived = new Signal<this, NoticeInfo>(this);
+  /** The newest first. */
+  jobs: readonly JobInfo[] = [];
+  /** Submitter of the viewer's own jobs; null on servers without named users. */
+  viewer: string | null = null;
+  mutes: readonly Mute[] = [];
+  /** The cost of the jobs submitted today, as far as it is known; read while the panel is visible. */
+  today: Cost | null = null;
+
   constructor(
     live: Pick<Live, 'listen'>,
     private readonly _server: Server
@@ -44,24 +54,9 @@ export class JobsModel extends LiveModel {
     super.dispose();
   }
 
-  /** Emitted once for each new notice of a job that ended unseen; not for notices from before this page. */
-  get arrived(): ISignal<this, NoticeInfo> {
-    return this._arrived;
-  }
-
-  /** The newest first. */
-  get jobs(): readonly JobInfo[] {
-    return this._jobs;
-  }
-
-  /** Submitter of the viewer's own jobs; null on servers without named users. */
-  get viewer(): string | null {
-    return this._viewer;
-  }
-
   /** Return a listed job. */
   job(id: string): JobInfo | undefined {
-    return this._jobs.find(job => job.id === id);
+    return this.jobs.find(job => job.id === id);
   }
 
   /** The notices, the newest first; without those that a view may still report as seen. */
@@ -78,22 +73,13 @@ export class JobsModel extends LiveModel {
     return this._inbox.notices.some(each => each.id === notice && isCalling(each));
   }
 
-  get mutes(): readonly Mute[] {
-    return this._mutes;
-  }
-
   isMuted({ kind, name }: Mute): boolean {
-    return this._mutes.some(mute => mute.kind === kind && mute.name === name);
+    return this.mutes.some(mute => mute.kind === kind && mute.name === name);
   }
 
   /** The server's warnings, without those dismissed in this page. */
   get warnings(): readonly string[] {
     return this._warnings.filter(warning => !this._dismissed.has(warning));
-  }
-
-  /** The cost of the jobs submitted today, as far as it is known; read while the panel is visible. */
-  get today(): Cost | null {
-    return this._today;
   }
 
   dismissWarnings(): void {
@@ -108,7 +94,7 @@ export class JobsModel extends LiveModel {
 
   set filter(filter: BatchFilter | null) {
     this._filter = filter;
-    this._jobs = filter === null ? [] : this._jobs.filter(({ batch }) => batch === filter.batch);
+    this.jobs = filter === null ? [] : this.jobs.filter(({ batch }) => batch === filter.batch);
     this.changed.emit();
     this._jobsFetch.ask();
   }
@@ -133,7 +119,7 @@ export class JobsModel extends LiveModel {
       this._costsFetch.ask();
     }
     const timer = setInterval(() => {
-      if (this.denial === null && this._jobs.some(({ status }) => !hasEnded(status))) {
+      if (this.denial === null && this.jobs.some(({ status }) => !hasEnded(status))) {
         this._jobsFetch.ask();
       }
     }, LOOKED_AT);
@@ -170,7 +156,7 @@ export class JobsModel extends LiveModel {
   }
 
   async mute(mute: Mute, on: boolean): Promise<void> {
-    this._mutes = await this._server.mute(mute, on);
+    this.mutes = await this._server.mute(mute, on);
     this.changed.emit();
     this._inboxFetch.ask();
   }
@@ -218,14 +204,14 @@ export class JobsModel extends LiveModel {
     const filter = this._filter;
     const { jobs, viewer } = await this._server.jobs(LIMIT, filter === null ? {} : { batch: filter.batch });
     if (filter === this._filter) {
-      this._jobs = jobs;
-      this._viewer = viewer;
+      this.jobs = jobs;
+      this.viewer = viewer;
     }
   }
 
   private async _readInbox(): Promise<void> {
     const [inbox, mutes] = await Promise.all([this._server.notices(), this._server.mutes()]);
-    this._mutes = mutes;
+    this.mutes = mutes;
     this._take(inbox);
   }
 
@@ -236,7 +222,7 @@ export class JobsModel extends LiveModel {
   private async _readCosts(): Promise<void> {
     const { costs, today } = await this._server.costs(Date.now() / 1000 - SINCE);
     const { usd, estimated } = costs.find(({ key }) => key === today) ?? { usd: null, estimated: false };
-    this._today = usd === null || usd === 0 ? null : { usd, estimated };
+    this.today = usd === null || usd === 0 ? null : { usd, estimated };
   }
 
   private _take(inbox: Inbox): void {
@@ -266,19 +252,14 @@ export class JobsModel extends LiveModel {
   private _ripen(notice: NoticeInfo): void {
     this._graces.delete(notice.id);
     this.changed.emit();
-    this._arrived.emit(notice);
+    this.arrived.emit(notice);
   }
 
-  private readonly _arrived = new Signal<this, NoticeInfo>(this);
   private readonly _jobsFetch = this.fetch(() => this._readJobs());
   private readonly _inboxFetch = this.fetch(() => this._readInbox());
   private readonly _statusFetch = this.fetch(() => this._readStatus());
   private readonly _costsFetch = this.fetch(() => this._readCosts());
-  private _today: Cost | null = null;
-  private _jobs: JobInfo[] = [];
-  private _viewer: string | null = null;
   private _filter: BatchFilter | null = null;
-  private _mutes: readonly Mute[] = [];
   private _warnings: readonly string[] = [];
   private readonly _dismissed = new Set<string>();
   private _inbox: Inbox = { notices: [], unread: 0 };

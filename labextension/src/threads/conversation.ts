@@ -32,6 +32,13 @@ export type ConversationServer = Pick<Requests, 'threads' | 'threadMessages' | '
 export class Conversation extends ServerModel {
   /** Emitted when this is disposed of. */
   readonly ended = new Signal<this, void>(this);
+  /** The thread; null while it is not known, or if the server has none of that name. */
+  thread: ThreadInfo | null = null;
+  /** Turns, oldest first. */
+  turns: readonly Turn[] = [];
+  /** not-read: not known yet; new: no question was asked; gone: it was deleted. */
+  state: 'not-read' | 'new' | 'there' | 'gone' = 'not-read';
+  isSending = false;
 
   /** @param moved is called when the thread has another name, wherever it was given. */
   constructor(
@@ -71,33 +78,14 @@ export class Conversation extends ServerModel {
     return askerLabel(asker, this._viewer, this._named);
   }
 
-  /** The thread; null while it is not known, or if the server has none of that name. */
-  get thread(): ThreadInfo | null {
-    return this._thread;
-  }
-
-  /** Turns, oldest first. */
-  get turns(): readonly Turn[] {
-    return this._turns;
-  }
-
-  /** not-read: not known yet; new: no question was asked; gone: it was deleted. */
-  get state(): 'not-read' | 'new' | 'there' | 'gone' {
-    return this._state;
-  }
-
   /** Why this may be outdated; null if it is not. */
   get trouble(): string | null {
     return this._fetch.failure;
   }
 
-  get isSending(): boolean {
-    return this._sending;
-  }
-
   /** Model of the next job; empty: the server's default. */
   get model(): string {
-    return this.draft.model ?? this._thread?.model ?? '';
+    return this.draft.model ?? this.thread?.model ?? '';
   }
 
   /** Emitted when something may have changed. */
@@ -115,10 +103,10 @@ export class Conversation extends ServerModel {
   async send(): Promise<void> {
     const { draft, model } = this;
     const prompt = draft.text;
-    if (this._sending || prompt.trim() === '') {
+    if (this.isSending || prompt.trim() === '') {
       return;
     }
-    this._sending = true;
+    this.isSending = true;
     const id = (draft.id ??= UUID.uuid4());
     draft.error = null;
     this.changed.emit();
@@ -135,7 +123,7 @@ export class Conversation extends ServerModel {
     } catch (error) {
       draft.error = (error as Error).message;
     }
-    this._sending = false;
+    this.isSending = false;
     this._fetch.ask();
     super.settled();
   }
@@ -160,7 +148,7 @@ export class Conversation extends ServerModel {
       const records = turns.map(({ record, job }) => record ?? this._records.get(job ?? '') ?? null);
       this._viewer = viewer;
       this._named = namesPeople([...jobs, ...records.filter(record => record !== null)], viewer);
-      this._turns = turns.map((turn, i) => ({
+      this.turns = turns.map((turn, i) => ({
         ...turn,
         record: records[i] ?? null,
         asker: turn.asker ?? askerOf(records[i] ?? null),
@@ -168,13 +156,13 @@ export class Conversation extends ServerModel {
       }));
       this._mark = mark;
     }
-    this._thread = thread;
-    this._state = 'there';
+    this.thread = thread;
+    this.state = 'there';
   }
 
   /** Handle a name without a thread: the thread was renamed or deleted, or has no question yet. */
   private async _lose(): Promise<void> {
-    const last = this._turns.findLast(({ record }) => record?.thread === this._name)?.job;
+    const last = this.turns.findLast(({ record }) => record?.thread === this._name)?.job;
     if (last != null) {
       const { jobs } = await this._server.jobs(1, { ids: last });
       const name = jobs[0]?.thread ?? this._name;
@@ -183,9 +171,9 @@ export class Conversation extends ServerModel {
         return;
       }
     }
-    this._state = this._thread !== null || this._state === 'gone' ? 'gone' : 'new';
-    this._thread = null;
-    this._turns = [];
+    this.state = this.thread !== null || this.state === 'gone' ? 'gone' : 'new';
+    this.thread = null;
+    this.turns = [];
     this._mark = '';
   }
 
@@ -225,15 +213,11 @@ export class Conversation extends ServerModel {
   private readonly _fetch = this.fetch(() => this._read());
   private readonly _records = new Map<string, JobInfo>();
   private readonly _questions = new Map<string, readonly MessageInfo[]>();
-  private _thread: ThreadInfo | null = null;
-  private _turns: readonly Turn[] = [];
   private _viewer: string | null = null;
   /** Whether other users than the viewer take part. */
   private _named = false;
-  private _state: Conversation['state'] = 'not-read';
   /** The thread when its turns were read: while it is the same, so are they. */
   private _mark = '';
-  private _sending = false;
   private _later: ReturnType<typeof setTimeout> | undefined;
 }
 

@@ -16,6 +16,13 @@ type Server = ConversationServer & Pick<Requests, 'fork' | 'rename' | 'removeThr
 
 /** The threads, the models and what the user may do. */
 export class ThreadsModel extends LiveModel {
+  /** Threads, the most recently used first. */
+  threads: readonly ThreadInfo[] = [];
+  /** Available models, by their full names and aliases. */
+  models: readonly string[] = [];
+  /** The default model. */
+  defaultModel: string | null = null;
+
   constructor(
     live: Pick<Live, 'listen'>,
     private readonly _server: Server
@@ -26,21 +33,6 @@ export class ThreadsModel extends LiveModel {
   override dispose(): void {
     [...this._open].forEach(conversation => conversation.dispose());
     super.dispose();
-  }
-
-  /** Threads, the most recently used first. */
-  get threads(): readonly ThreadInfo[] {
-    return this._threads;
-  }
-
-  /** Available models, by their full names and aliases. */
-  get models(): readonly string[] {
-    return this._models;
-  }
-
-  /** The default model. */
-  get defaultModel(): string | null {
-    return this._default;
   }
 
   /** Why no prompt can be submitted now; null if one can. */
@@ -124,8 +116,8 @@ export class ThreadsModel extends LiveModel {
     this._modelsAt = now;
     try {
       const list = await this._server.models();
-      this._default = list.default;
-      this._models = [...new Set([...Object.keys(list.aliases), ...list.providers.flatMap(({ models }) => models)])];
+      this.defaultModel = list.default;
+      this.models = [...new Set([...Object.keys(list.aliases), ...list.providers.flatMap(({ models }) => models)])];
       this.settled();
     } catch {
       this._modelsAt = -Infinity; // a name can be written without a list
@@ -159,16 +151,13 @@ export class ThreadsModel extends LiveModel {
   }
 
   private async _read(): Promise<void> {
-    this._threads = (await this._server.threads({ limit: String(LIMIT) })).threads;
+    this.threads = (await this._server.threads({ limit: String(LIMIT) })).threads;
   }
 
   private readonly _fetch = this.fetch(() => this._read());
   private readonly _open = new Set<Conversation>();
   /** Open threads, by name. */
   private readonly _drafts = new Map<string, Draft>();
-  private _threads: readonly ThreadInfo[] = [];
-  private _models: readonly string[] = [];
   private _modelsAt = -Infinity;
-  private _default: string | null = null;
   private _mayWrite = true;
 }
