@@ -1,5 +1,5 @@
 /**
- * The sources of an answer as text, below it in a notebook file. The same as `jupyter_bgstream/outputs/citations.py`; both
+ * Citations of an answer as text below it in a notebook file. The same as `jupyter_bgstream/outputs/citations.py`; both
  * run the cases in `tests/golden/bundle.json`.
  */
 

@@ -1,5 +1,5 @@
 /**
- * Outputs of a job, of jobs side by side and of a batch in a notebook file. See PROTOCOL.md, "In the notebook file".
+ * MIME bundles of jobs and batches in a notebook file. See PROTOCOL.md, "In the notebook file".
  *
  * The same forms as `jupyter_bgstream/outputs/mimebundle.py`, so that a save leaves correct outputs unchanged.
  */
@@ -117,13 +117,13 @@ export function updatedOutput(data: OutputData, known: (id: string) => KnownJob 
     return null;
   }
   const keys = bundles.map((bundle, i) => keyOf(jobs[i] ?? null, bundle));
-  const fresh = JOBS_MIME in data ? sideBySide(data, keys, jobs) : alone(keys, jobs);
+  const updated = JOBS_MIME in data ? sideBySide(data, keys, jobs) : alone(keys, jobs);
   const same =
-    fresh === null ||
-    (textOf(data, 'text/markdown') === fresh['text/markdown'] &&
+    updated === null ||
+    (textOf(data, 'text/markdown') === updated['text/markdown'] &&
       keys.every((key, i) => key.id === bundles[i]?.id && key.status === bundles[i].status) &&
       keys.every((key, i) => key.cursor === bundles[i]?.cursor));
-  return same ? null : { ...data, ...fresh };
+  return same ? null : { ...data, ...updated };
 }
 
 /** Return an output's data with the current batch, or null if nothing changed. */
@@ -136,8 +136,8 @@ export function updatedBatchOutput(data: OutputData, batch: BatchInfo): OutputDa
   const { completed, failed, cancelled, interrupted } = batch.counts;
   const counts = { completed, failed, cancelled, interrupted };
   const paused = batch.paused && { code: batch.paused.code, message: batch.paused.message, at: batch.paused.at };
-  const fresh: BatchBundle = { id, status, title, total, counts, ...(paused && { paused }) };
-  const words = batchSummary(fresh);
+  const updated: BatchBundle = { id, status, title, total, counts, ...(paused && { paused }) };
+  const words = batchSummary(updated);
   const plain = escapeLine(words);
   const same =
     saved.status === status &&
@@ -148,7 +148,7 @@ export function updatedBatchOutput(data: OutputData, batch: BatchInfo): OutputDa
     ? null
     : {
         ...data,
-        [BATCH_MIME]: fresh,
+        [BATCH_MIME]: updated,
         'text/markdown': wordsMarkdown(words),
         'text/plain': plain
       };

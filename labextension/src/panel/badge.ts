@@ -1,4 +1,4 @@
-/** The count of unread notices, for a page that has no side bar with tabs. */
+/** Shows the count of unread notices in a page that has no side bar with tabs. */
 
 import { Widget } from '@lumino/widgets';
 
