@@ -18,7 +18,7 @@ import { pageGlobals, type View } from './views/sharedPage';
 import type { Disposable } from './wire/jobFeed';
 import type { Model } from './wire/kernelCalls';
 import { KernelBatch, KernelFeed, sendToKernel } from './wire/kernelRelay';
-import { isId } from './wire/ids';
+import { isId } from './wire/types';
 
 interface Context {
   model: Model;

@@ -6,8 +6,7 @@
 
 import { withFormulas } from '../render/formulas';
 import type { Answer } from '../wire/fold';
-import { isId } from '../wire/ids';
-import { BATCH_MIME, type BatchBundle, type Bundle, BUNDLE_MIME, type BatchInfo, JOBS_MIME } from '../wire/types';
+import { BATCH_MIME, type BatchBundle, type BatchInfo, type Bundle, BUNDLE_MIME, isId, JOBS_MIME } from '../wire/types';
 import { batchSummary } from './batchSummary';
 import { inlineMarkdown, noteMarkdown, oneLine, sourcesMarkdown, sourcesPlain, wordsMarkdown } from './citations';
 import { endReason } from './endReason';

@@ -6,8 +6,7 @@
  */
 
 import { trans } from '../translation';
-import { emitAll } from './emit';
-import type { Denial, Disposable, News } from './jobFeed';
+import { type Denial, type Disposable, type News, emitAll } from './jobFeed';
 import { hasEnded } from './fold';
 import type { Live } from './liveJobs';
 import type { ErrorInfo, BatchInfo, Inbox } from './types';

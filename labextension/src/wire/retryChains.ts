@@ -6,8 +6,7 @@
  * of one when the server hints at it.
  */
 
-import { emitAll } from './emit';
-import type { Disposable, News } from './jobFeed';
+import { type Disposable, type News, emitAll } from './jobFeed';
 import { hasEnded } from './fold';
 import type { Live } from './liveJobs';
 import type { JobInfo } from './types';
