@@ -18,11 +18,13 @@ const LONGEST_ADDRESS = 8192;
 
 /** The folded reasoning. */
 export class Reasoning {
-  readonly node = element('details', 'reasoning');
-
-  constructor() {
-    this.node.append(element('summary', 'summary', trans.__('Reasoning')), this._text.node);
-  }
+  private readonly _text = new PlainText(element('div', 'plain'));
+  readonly node = element(
+    'details',
+    'reasoning',
+    element('summary', 'summary', trans.__('Reasoning')),
+    this._text.node
+  );
 
   /** Show the reasoning. `alone`: there is no other text, so open it once. */
   show(text: string, alone: boolean): void {
@@ -33,7 +35,6 @@ export class Reasoning {
     this._text.show(text);
   }
 
-  private readonly _text = new PlainText(element('div', 'plain'));
   private _opened = false;
 }
 
@@ -104,22 +105,18 @@ export function toolCallList(): LongList<ToolCallInfo> {
 }
 
 function citationItem({ url, title }: CitationInfo): HTMLElement {
-  const item = element('li', 'source');
   const host = hostOf(url);
   if (host === null) {
-    item.textContent = clipped(title || url); // other addresses of a model must not be links
-    return item;
+    return element('li', 'source', clipped(title || url)); // other addresses of a model must not be links
   }
   const link = element('a', 'link', clipped(title || url));
   link.href = url;
   link.title = clipped(url, 2000);
   link.target = '_blank';
   link.rel = 'noopener noreferrer nofollow';
-  item.append(link);
-  if (title !== '') {
-    item.append(' ', element('span', 'host', clipped(host))); // a title may name another site than the link
-  }
-  return item;
+  // A title may name another site than the link.
+  const site = title === '' ? [] : [' ', element('span', 'host', clipped(host))];
+  return element('li', 'source', link, ...site);
 }
 
 /** Return the host of a web page's address; null for any other. */
