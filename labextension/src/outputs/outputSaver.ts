@@ -42,6 +42,8 @@ export interface OutputSaverOptions extends NotebookFeeds {
 
 /** Saves the answers of one open notebook. */
 export class OutputSaver implements IDisposable {
+  isDisposed = false;
+
   constructor(
     private readonly _panel: NotebookPanel,
     private readonly _options: OutputSaverOptions
@@ -67,12 +69,8 @@ export class OutputSaver implements IDisposable {
     });
   }
 
-  get isDisposed(): boolean {
-    return this._disposed;
-  }
-
   dispose(): void {
-    this._disposed = true;
+    this.isDisposed = true;
     clearTimeout(this._lookTimer);
     clearTimeout(this._saveTimer);
     clearTimeout(this._writeTimer);
@@ -224,7 +222,6 @@ export class OutputSaver implements IDisposable {
   private _writeTimer: ReturnType<typeof setTimeout> | undefined;
   private _localChanges: Disposable | undefined;
   private readonly _saveQueue: Disposable;
-  private _disposed = false;
 }
 
 /** Write one output. A cell of a crafted document that cannot be written must not prevent the others. */

@@ -25,6 +25,8 @@ const TITLES: Partial<Record<NoticeInfo['status'], (title: string) => string>> =
 };
 
 export class Toaster implements IDisposable {
+  isDisposed = false;
+
   constructor(
     private readonly _model: JobsModel,
     private readonly _preferences: Preferences,
@@ -37,12 +39,8 @@ export class Toaster implements IDisposable {
     document.addEventListener('visibilitychange', this._visible);
   }
 
-  get isDisposed(): boolean {
-    return this._disposed;
-  }
-
   dispose(): void {
-    this._disposed = true;
+    this.isDisposed = true;
     document.removeEventListener('visibilitychange', this._visible);
     Signal.clearData(this);
   }
@@ -64,7 +62,7 @@ export class Toaster implements IDisposable {
   };
 
   private async _show(notice: NoticeInfo): Promise<void> {
-    const wanted = (): boolean => !this._disposed && this._preferences.toasts && this._model.calls(notice.id);
+    const wanted = (): boolean => !this.isDisposed && this._preferences.toasts && this._model.calls(notice.id);
     if (!wanted() || !(await this._election.mayShow(notice.id)) || !wanted()) {
       return;
     }
@@ -112,7 +110,6 @@ export class Toaster implements IDisposable {
   /** Toasts by notice. */
   private readonly _shown = new Map<string, string>();
   private readonly _waiting: NoticeInfo[] = [];
-  private _disposed = false;
 }
 
 function messageOf({ status, title, counts, paused }: NoticeInfo): string {

@@ -34,6 +34,8 @@ export interface RequestOptions {
 
 /** The state line, the problem, the buttons, the clock, and whether a reader can see the view. */
 export class ViewShell {
+  /** Whether the view is in the part of the page that is on the screen. */
+  isInSight = false;
   readonly node = element('div', 'view');
   readonly line = element('div', 'line');
   readonly elapsed = element('span', 'elapsed');
@@ -50,7 +52,7 @@ export class ViewShell {
     this.state.setAttribute('role', 'status');
     this.state.setAttribute('aria-live', 'polite');
     this._observer = new IntersectionObserver(entries => {
-      this._inSight = entries.at(-1)?.isIntersecting ?? false;
+      this.isInSight = entries.at(-1)?.isIntersecting ?? false;
       _options.moved();
     });
     this._observer.observe(this.node);
@@ -64,14 +66,9 @@ export class ViewShell {
     this.node.remove();
   }
 
-  /** Whether the view is in the part of the page that is on the screen. */
-  get isInSight(): boolean {
-    return this._inSight;
-  }
-
   /** Whether a reader can see the view. */
   get isVisible(): boolean {
-    return this._inSight && document.visibilityState === 'visible';
+    return this.isInSight && document.visibilityState === 'visible';
   }
 
   /** Whether the server denies the page. */
@@ -153,7 +150,6 @@ export class ViewShell {
   private readonly _observer: IntersectionObserver;
   private readonly _buttons: HTMLButtonElement[] = [];
   private _denial: Denial | null = null;
-  private _inSight = false;
   /** The sentence of the problem that is shown. */
   private _message = '';
   private _ticker: ReturnType<typeof setInterval> | undefined;
