@@ -137,20 +137,13 @@ export function updatedBatchOutput(data: OutputData, batch: BatchInfo): OutputDa
   const paused = batch.paused && { code: batch.paused.code, message: batch.paused.message, at: batch.paused.at };
   const updated: BatchBundle = { id, status, title, total, counts, ...(paused && { paused }) };
   const words = batchSummary(updated);
-  const plain = escapeLine(words);
+  const [plain, markdown] = [escapeLine(words), wordsMarkdown(words)];
   const same =
     saved.status === status &&
     saved.total === total &&
     textOf(data, 'text/plain') === plain &&
-    textOf(data, 'text/markdown') === wordsMarkdown(words);
-  return same
-    ? null
-    : {
-        ...data,
-        [BATCH_MIME]: updated,
-        'text/markdown': wordsMarkdown(words),
-        'text/plain': plain
-      };
+    textOf(data, 'text/markdown') === markdown;
+  return same ? null : { ...data, [BATCH_MIME]: updated, 'text/markdown': markdown, 'text/plain': plain };
 }
 
 function keyOf(job: KnownJob | null, saved: Bundle): Bundle {

@@ -90,11 +90,8 @@ export class BatchView {
         this._shell.refusal = null;
         this._rate = new BatchRate(); // the pause must not count for the speed
       }
-      this._rate.note({
-        at: Date.now() / 1000,
-        ended: endedOf(batch.counts),
-        tokens: batch.usage.output_tokens
-      });
+      const { counts, usage } = batch;
+      this._rate.note({ at: Date.now() / 1000, ended: endedOf(counts), tokens: usage.output_tokens });
     }
     this._show();
     this._reportSeen();

@@ -9,7 +9,8 @@ import { trans } from '../translation';
 import { type Denial, type Disposable, type News, emitAll } from './jobFeed';
 import { hasEnded } from './fold';
 import type { Live } from './liveJobs';
-import type { ErrorInfo, BatchInfo, Inbox } from './types';
+import type { Requests } from './restClient';
+import type { BatchInfo, ErrorInfo } from './types';
 
 const SPACING = 1000; // ms between two reads of a batch
 const SPACING_ENDED = 5000; // ms
@@ -38,24 +39,20 @@ export interface BatchFeed {
   show?: (batch: { batch: string; title: string }) => void;
 }
 
-interface Server {
-  batch(id: string): Promise<BatchInfo>;
-  changeBatch(id: string, verb: BatchVerb): Promise<BatchInfo>;
-  notices(): Promise<Inbox>;
-  markRead(which: { ids: string[] }): Promise<unknown>;
-}
+type Server = Pick<Requests, 'batch' | 'changeBatch' | 'notices' | 'markRead'>;
 
-interface Entry {
-  batch: BatchInfo | null;
-  trouble: ErrorInfo | null;
-  followers: Set<BatchFollower>;
+/** A followed batch. */
+class Entry {
+  batch: BatchInfo | null = null;
+  trouble: ErrorInfo | null = null;
+  readonly followers = new Set<BatchFollower>();
   /** Start of the last read, by the page's clock. */
-  readAt: number;
-  busy: boolean;
+  readAt = -Infinity;
+  busy = false;
   /** Whether another read was requested during the current one. */
-  again: boolean;
+  again = false;
   /** Whether a request was answered during the current read, which may be older than that answer. */
-  overtaken: boolean;
+  overtaken = false;
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -79,20 +76,8 @@ export class Batches implements BatchFeed {
   }
 
   follow(id: string, follower: BatchFollower): Disposable {
-    let entry = this._entries.get(id);
-    if (entry === undefined) {
-      entry = {
-        batch: null,
-        trouble: null,
-        followers: new Set(),
-        readAt: -Infinity,
-        busy: false,
-        again: false,
-        overtaken: false,
-        timer: undefined
-      };
-      this._entries.set(id, entry);
-    }
+    const entry = this._entries.get(id) ?? new Entry();
+    this._entries.set(id, entry);
     const { followers } = entry;
     followers.add(follower);
     follower(entry.batch, this._troubleOf(entry));

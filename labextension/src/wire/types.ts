@@ -20,21 +20,9 @@ export const JOBS_MIME = 'application/vnd.bgstream.jobs.v1+json';
 /** That of a batch of jobs. */
 export const BATCH_MIME = 'application/vnd.bgstream.batch.v1+json';
 
-export interface Bundle {
-  id: string;
-  cursor: string;
-  status: Status;
-  model: string;
-}
+export type Bundle = Pick<JobInfo, 'id' | 'cursor' | 'status' | 'model'>;
 
-export interface BatchBundle {
-  id: string;
-  status: BatchInfo['status'];
-  title: string;
-  total: number;
-  counts: EndCounts;
-  paused?: Paused;
-}
+export type BatchBundle = Pick<BatchInfo, 'id' | 'status' | 'title' | 'total' | 'counts'> & { paused?: Paused };
 
 /** Return whether the server accepts an id. It refuses a whole request with one other id in it. */
 export function isId(value: unknown): value is string {

@@ -20,7 +20,7 @@ const server = {
     Promise.resolve((now = batchOf(verb === 'cancel' ? { completed: 1, cancelled: 2 } : { completed: 1 })))
   ),
   notices: vi.fn(() => Promise.resolve(inbox)),
-  markRead: vi.fn(() => Promise.resolve())
+  markRead: vi.fn(() => Promise.resolve(inbox))
 };
 
 const hello: News = { type: 'hello', version: '0', protocol: PROTOCOL, server: 's' };
