@@ -16,8 +16,9 @@ import { AnswerView } from './views/answerView';
 import { BatchView } from './views/batchView';
 import { pageGlobals, type View } from './views/sharedPage';
 import type { Disposable } from './wire/jobFeed';
-import { KernelBatch, KernelFeed, type Model, sendToKernel } from './wire/kernelRelay';
-import { isId } from './wire/ids';
+import type { Model } from './wire/kernelCalls';
+import { KernelBatch, KernelFeed, sendToKernel } from './wire/kernelRelay';
+import { isId } from './wire/types';
 
 interface Context {
   model: Model;

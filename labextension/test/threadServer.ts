@@ -1,10 +1,18 @@
 import { vi } from 'vitest';
 
 import { RequestError } from '../src/wire/restClient';
-import type { Job, Message, ModelList, ThreadMessage, Status, Thread } from '../src/wire/types';
+import type {
+  JobInfo,
+  JobSubmission,
+  MessageInfo,
+  ModelsInfo,
+  ThreadMessageInfo,
+  Status,
+  ThreadInfo
+} from '../src/wire/types';
 
 /** A job of a thread, in lists. */
-export function jobOf(id: string, status: Status, more: Partial<Job> = {}): Job {
+export function jobOf(id: string, status: Status, more: Partial<JobInfo> = {}): JobInfo {
   return {
     id,
     status,
@@ -13,8 +21,13 @@ export function jobOf(id: string, status: Status, more: Partial<Job> = {}): Job 
     preview: '',
     thread: 'trip',
     batch: null,
-    source: null,
+    tags: [],
+    priority: 'interactive',
+    on_restart: 'interrupt',
+    retry_policy: 'before_first_token',
+    source: { notebook: null, cell: null, kernel: null },
     submitted_by: null,
+    attempt: 1,
     cursor: 'c',
     created_at: 1,
     started_at: null,
@@ -30,21 +43,28 @@ export function jobOf(id: string, status: Status, more: Partial<Job> = {}): Job 
   };
 }
 
-export function threadOf(name: string, more: Partial<Thread> = {}): Thread {
+export function threadOf(name: string, more: Partial<ThreadInfo> = {}): ThreadInfo {
   return {
     name,
     jobs: 1,
     status: 'completed',
     model: 'p/m',
     title: 'T',
+    created_at: 1,
     updated_at: 1,
     forked_from: null,
     ...more
   };
 }
 
+/** The available models, of one provider. */
+export function modelsOf(shown: Pick<ModelsInfo, 'default' | 'aliases'>, ...models: string[]): ModelsInfo {
+  const provider = { name: 'p', kind: 'test', models, error: null, note: null, configured: true };
+  return { ...shown, default_why: null, problems: [], providers: [provider] };
+}
+
 /** What is said in one turn: asked and, unless it goes on, answered. */
-export function saidBy(job: string | null, question: string, answer?: string): ThreadMessage[] {
+export function saidBy(job: string | null, question: string, answer?: string): ThreadMessageInfo[] {
   const status = answer === undefined ? 'running' : 'completed';
   return [
     { role: 'user', content: question, job, status },
@@ -55,10 +75,10 @@ export function saidBy(job: string | null, question: string, answer?: string): T
 /** A server with these threads; whatever is set here is what it answers. */
 export function serverOf() {
   const has = {
-    threads: [] as Thread[],
-    said: {} as Record<string, ThreadMessage[]>,
+    threads: [] as ThreadInfo[],
+    said: {} as Record<string, ThreadMessageInfo[]>,
     /** The newest first. */
-    jobs: [] as Job[],
+    jobs: [] as JobInfo[],
     viewer: null as string | null,
     mayWrite: true
   };
@@ -74,19 +94,17 @@ export function serverOf() {
       const jobs = has.jobs.filter(({ id, thread }) => ids?.includes(id) ?? thread === which.thread);
       return Promise.resolve({ jobs, next: null, viewer: has.viewer });
     }),
-    messages: vi.fn((job: string): Promise<Message[]> =>
+    messages: vi.fn((job: string): Promise<MessageInfo[]> =>
       Promise.resolve([{ role: 'user', content: `Whole question of ${job}` }])
     ),
-    submit: vi.fn((question: { id: string; prompt: string }) => Promise.resolve(jobOf(question.id, 'queued'))),
+    submit: vi.fn((question: JobSubmission) => Promise.resolve(jobOf(question.id ?? '', 'queued'))),
     fork: vi.fn((_: string, name: string) => Promise.resolve(threadOf(name))),
     rename: vi.fn((_: string, name: string) => Promise.resolve(threadOf(name))),
     removeThread: vi.fn((name: string) => {
       has.threads = has.threads.filter(each => each.name !== name);
       return Promise.resolve();
     }),
-    models: vi.fn(() =>
-      Promise.resolve<ModelList>({ default: 'p/m', aliases: { best: 'p/m' }, providers: [{ models: ['p/m', 'p/n'] }] })
-    ),
+    models: vi.fn(() => Promise.resolve(modelsOf({ default: 'p/m', aliases: { best: 'p/m' } }, 'p/m', 'p/n'))),
     mayWrite: vi.fn(() => Promise.resolve(has.mayWrite))
   };
 }

@@ -1,4 +1,4 @@
-"""Writes `tests/golden/schema.json`: the JSON schemas that the TypeScript types are compared with."""
+"""Writes `tests/golden/schema.json`: the JSON schemas that the TypeScript types are generated from."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 /**
- * The sources of an answer as text, below it in a notebook file. The same as `jupyter_bgstream/outputs/citations.py`; both
+ * Citations of an answer as text below it in a notebook file. The same as `jupyter_bgstream/outputs/citations.py`; both
  * run the cases in `tests/golden/bundle.json`.
  */
 
-import type { Citation } from '../wire/types';
+import type { CitationInfo } from '../wire/types';
 
 const LONGEST = 200; // characters of a title
 
@@ -16,16 +16,16 @@ const FIRST = /^["'%,./0-9:;=?-]/; // might begin a list or a line
 const UNSAFE = new RegExp(`[${SPACE}\\x00-\\x20\\x7f"$<>[\\\\\\]^\`{|}]`, 'g');
 
 /** A numbered list of links; empty without sources. */
-export function sourcesMarkdown(sources: readonly Citation[]): string {
+export function sourcesMarkdown(sources: readonly CitationInfo[]): string {
   return listed(sources, 'Sources:\n\n', link);
 }
 
 /** A numbered list; empty without sources. */
-export function sourcesPlain(sources: readonly Citation[]): string {
+export function sourcesPlain(sources: readonly CitationInfo[]): string {
   return listed(sources, 'Sources:\n', plain);
 }
 
-function listed(sources: readonly Citation[], heading: string, item: (source: Citation) => string): string {
+function listed(sources: readonly CitationInfo[], heading: string, item: (source: CitationInfo) => string): string {
   return sources.length === 0 ? '' : heading + sources.map((each, i) => `${i + 1}. ${item(each)}`).join('\n');
 }
 
@@ -54,7 +54,7 @@ export function noteMarkdown(note: string): string {
   return `*${inlineMarkdown(trimmed(note.replace(SPACES, ' ')))}*`;
 }
 
-function link(source: Citation): string {
+function link(source: CitationInfo): string {
   const title = titleOf(source);
   if (!WEB.test(source.url)) {
     return wordsMarkdown(title);
@@ -63,13 +63,13 @@ function link(source: Citation): string {
   return `[${inlineMarkdown(title)}](<${address}>)`;
 }
 
-function plain(source: Citation): string {
+function plain(source: CitationInfo): string {
   const address = trimmed(source.url.replace(SPACES, ' '));
   const title = titleOf(source);
   return begun(source.title) !== '' && address !== '' ? `${title} (${address})` : title || address;
 }
 
-function titleOf({ url, title }: Citation): string {
+function titleOf({ url, title }: CitationInfo): string {
   return oneLine(begun(title) === '' ? url : title);
 }
 

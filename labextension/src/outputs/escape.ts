@@ -1,5 +1,5 @@
 /**
- * Escapes Markdown for a notebook file: in every reader nothing runs or loads, and links lead to the web only.
+ * Escapes Markdown for a notebook file: for every reader, nothing runs or loads, and links lead to the web only.
  *
  * Many parsers read the text of a notebook. Some keep raw HTML (nbconvert's does), and they differ in what is code. A
  * fenced block stays unchanged only if every parser sees code there: nothing before it is open, and it ends as it began.

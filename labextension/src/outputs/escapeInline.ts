@@ -1,5 +1,5 @@
 /**
- * Escapes the text of a paragraph for a notebook file: markup that could have an effect becomes text.
+ * Escapes the text of a paragraph for a notebook file: active markup becomes text.
  *
  * Nothing here depends on where a parser begins and ends code, maths or a link: a sequence that may do something is
  * broken up wherever it stands. How it is broken up depends on what it most likely is, so that it still reads well: in

@@ -1,5 +1,5 @@
 /**
- * Images of an answer in a notebook file: a line about each image, and its data if the output stays within the limit.
+ * Images of an answer in a notebook file: a line about each, and the image unless the file would become too large.
  *
  * The same as `jupyter_bgstream/outputs/images.py`; both run the cases in `tests/golden/bundle.json` and
  * `tests/golden/jobs.json`.

@@ -1,13 +1,12 @@
 /**
- * Outputs of a job, of jobs side by side and of a batch in a notebook file. See PROTOCOL.md, "In the notebook file".
+ * MIME bundles of jobs and batches in a notebook file. See PROTOCOL.md, "In the notebook file".
  *
  * The same forms as `jupyter_bgstream/outputs/mimebundle.py`, so that a save leaves correct outputs unchanged.
  */
 
 import { withFormulas } from '../render/formulas';
 import type { Answer } from '../wire/fold';
-import { isId } from '../wire/ids';
-import { BATCH_MIME, type BatchBundle, type Bundle, BUNDLE_MIME, type BatchInfo, JOBS_MIME } from '../wire/types';
+import { BATCH_MIME, type BatchBundle, type BatchInfo, type Bundle, BUNDLE_MIME, isId, JOBS_MIME } from '../wire/types';
 import { batchSummary } from './batchSummary';
 import { inlineMarkdown, noteMarkdown, oneLine, sourcesMarkdown, sourcesPlain, wordsMarkdown } from './citations';
 import { endReason } from './endReason';
@@ -117,13 +116,13 @@ export function updatedOutput(data: OutputData, known: (id: string) => KnownJob 
     return null;
   }
   const keys = bundles.map((bundle, i) => keyOf(jobs[i] ?? null, bundle));
-  const fresh = JOBS_MIME in data ? sideBySide(data, keys, jobs) : alone(keys, jobs);
+  const updated = JOBS_MIME in data ? sideBySide(data, keys, jobs) : alone(keys, jobs);
   const same =
-    fresh === null ||
-    (textOf(data, 'text/markdown') === fresh['text/markdown'] &&
+    updated === null ||
+    (textOf(data, 'text/markdown') === updated['text/markdown'] &&
       keys.every((key, i) => key.id === bundles[i]?.id && key.status === bundles[i].status) &&
       keys.every((key, i) => key.cursor === bundles[i]?.cursor));
-  return same ? null : { ...data, ...fresh };
+  return same ? null : { ...data, ...updated };
 }
 
 /** Return an output's data with the current batch, or null if nothing changed. */
@@ -136,22 +135,15 @@ export function updatedBatchOutput(data: OutputData, batch: BatchInfo): OutputDa
   const { completed, failed, cancelled, interrupted } = batch.counts;
   const counts = { completed, failed, cancelled, interrupted };
   const paused = batch.paused && { code: batch.paused.code, message: batch.paused.message, at: batch.paused.at };
-  const fresh: BatchBundle = { id, status, title, total, counts, ...(paused && { paused }) };
-  const words = batchSummary(fresh);
-  const plain = escapeLine(words);
+  const updated: BatchBundle = { id, status, title, total, counts, ...(paused && { paused }) };
+  const words = batchSummary(updated);
+  const [plain, markdown] = [escapeLine(words), wordsMarkdown(words)];
   const same =
     saved.status === status &&
     saved.total === total &&
     textOf(data, 'text/plain') === plain &&
-    textOf(data, 'text/markdown') === wordsMarkdown(words);
-  return same
-    ? null
-    : {
-        ...data,
-        [BATCH_MIME]: fresh,
-        'text/markdown': wordsMarkdown(words),
-        'text/plain': plain
-      };
+    textOf(data, 'text/markdown') === markdown;
+  return same ? null : { ...data, [BATCH_MIME]: updated, 'text/markdown': markdown, 'text/plain': plain };
 }
 
 function keyOf(job: KnownJob | null, saved: Bundle): Bundle {

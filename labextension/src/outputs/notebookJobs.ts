@@ -103,7 +103,7 @@ export class NotebookJobs {
   }
 
   /** Return the data that an output should have; null if it has these or newer data. */
-  fresh({ data, batch }: JobOutput): OutputData | null {
+  updatedData({ data, batch }: JobOutput): OutputData | null {
     if (batch !== null) {
       const info = this._batches.get(batch.id)?.batch;
       return info == null ? null : updatedBatchOutput(data, info);
@@ -118,7 +118,7 @@ export class NotebookJobs {
   }
 
   /** Return whether the page knows an end that the output does not have. */
-  lacksEnd({ jobs, batch, data }: JobOutput): boolean {
+  isEndMissing({ jobs, batch, data }: JobOutput): boolean {
     if (batch !== null) {
       return this.isOver(batch.id);
     }

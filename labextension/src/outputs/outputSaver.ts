@@ -42,6 +42,8 @@ export interface OutputSaverOptions extends NotebookFeeds {
 
 /** Saves the answers of one open notebook. */
 export class OutputSaver implements IDisposable {
+  isDisposed = false;
+
   constructor(
     private readonly _panel: NotebookPanel,
     private readonly _options: OutputSaverOptions
@@ -67,12 +69,8 @@ export class OutputSaver implements IDisposable {
     });
   }
 
-  get isDisposed(): boolean {
-    return this._disposed;
-  }
-
   dispose(): void {
-    this._disposed = true;
+    this.isDisposed = true;
     clearTimeout(this._lookTimer);
     clearTimeout(this._saveTimer);
     clearTimeout(this._writeTimer);
@@ -165,24 +163,24 @@ export class OutputSaver implements IDisposable {
       return;
     }
     if (this._model.collaborative) {
-      this.writeLacking();
+      this.writeMissingEnds();
       return;
     }
-    for (const { cell, index, fresh } of this._outdatedOutputs()) {
-      cell.outputs.set(index, { ...cell.outputs.get(index).toJSON(), data: fresh as never });
+    for (const { cell, index, updated } of this._outdatedOutputs()) {
+      cell.outputs.set(index, { ...cell.outputs.get(index).toJSON(), data: updated as never });
     }
   }
 
   private _writeSoon(): void {
     clearTimeout(this._writeTimer);
-    this._writeTimer = setTimeout(() => this.writeLacking(), WRITE_AFTER);
+    this._writeTimer = setTimeout(() => this.writeMissingEnds(), WRITE_AFTER);
   }
 
   /** Write the ends that a shared document lacks; called when it is saved or was just changed. */
-  writeLacking(): void {
+  writeMissingEnds(): void {
     if (this._model.collaborative && !this.isDisposed) {
       const incomplete = this._outputs().filter(
-        output => this._jobs.lacksEnd(output) && this._jobs.fresh(output) !== null
+        output => this._jobs.isEndMissing(output) && this._jobs.updatedData(output) !== null
       );
       incomplete.flatMap(idsOf).forEach(id => this._lease.ask(id));
     }
@@ -190,9 +188,9 @@ export class OutputSaver implements IDisposable {
 
   /** Return a function that writes an end into the outputs of the shared document that show it, or null. */
   private _writeEnds(id: string): (() => void) | null {
-    const incomplete = (): (JobOutput & { fresh: OutputData })[] =>
+    const incomplete = (): (JobOutput & { updated: OutputData })[] =>
       this._outdatedOutputs().filter(
-        output => (this._jobs.shows(output, id) || idsOf(output).includes(id)) && this._jobs.lacksEnd(output)
+        output => (this._jobs.shows(output, id) || idsOf(output).includes(id)) && this._jobs.isEndMissing(output)
       );
     if (this._panel.context.contentsModel?.writable === false || incomplete().length === 0) {
       return null;
@@ -207,10 +205,10 @@ export class OutputSaver implements IDisposable {
   }
 
   /** Return the outputs that are out of date, with their new data. */
-  private _outdatedOutputs(): (JobOutput & { fresh: OutputData })[] {
+  private _outdatedOutputs(): (JobOutput & { updated: OutputData })[] {
     return this._outputs().flatMap(output => {
-      const fresh = this._jobs.fresh(output);
-      return fresh === null ? [] : [{ ...output, fresh }];
+      const updated = this._jobs.updatedData(output);
+      return updated === null ? [] : [{ ...output, updated }];
     });
   }
 
@@ -224,13 +222,12 @@ export class OutputSaver implements IDisposable {
   private _writeTimer: ReturnType<typeof setTimeout> | undefined;
   private _localChanges: Disposable | undefined;
   private readonly _saveQueue: Disposable;
-  private _disposed = false;
 }
 
 /** Write one output. A cell of a crafted document that cannot be written must not prevent the others. */
-function writeEnd({ cell, index, fresh }: JobOutput & { fresh: OutputData }): void {
+function writeEnd({ cell, index, updated }: JobOutput & { updated: OutputData }): void {
   try {
-    writeShared(cell, index, fresh);
+    writeShared(cell, index, updated);
   } catch (error) {
     console.warn('jupyter_bgstream: an answer was not written into the document', error);
   }

@@ -5,14 +5,11 @@ import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { Widget } from '@lumino/widgets';
 
 import { AnswerView, type ViewContext } from '../views/answerView';
+import type { JobInfo } from '../wire/types';
 import { bgstreamIcon } from './icons';
 
 /** Data of a job's tab until its log has arrived. */
-export interface JobTitle {
-  id: string;
-  title: string;
-  model: string;
-}
+export type JobTitle = Pick<JobInfo, 'id' | 'title' | 'model'>;
 
 export class AnswerTabs {
   constructor(

@@ -1,11 +1,12 @@
-/** The count of unread notices, for a page that has no side bar with tabs. */
+/** Shows the count of unread notices in a page that has no side bar with tabs. */
 
 import { Widget } from '@lumino/widgets';
 
+import { element } from '../render/dom';
 import { trans } from '../translation';
 import { bgstreamIcon } from './icons';
 import type { JobsModel } from './jobsModel';
-import { iconButton, span } from './rows';
+import { iconButton } from './rows';
 
 export class Badge extends Widget {
   constructor(
@@ -35,5 +36,5 @@ export class Badge extends Widget {
   }
 
   private readonly _button: HTMLButtonElement;
-  private readonly _count = span('badge');
+  private readonly _count = element('span', 'badge');
 }

@@ -1,16 +1,16 @@
 /** The rows of the panel's list of jobs: a job and the jobs that it retries are one row. */
 
 import { hasEnded } from '../wire/fold';
-import type { Job } from '../wire/types';
+import type { JobInfo } from '../wire/types';
 import { namesPeople } from './submitters';
 
 export interface JobItem {
   /** Id of the oldest job: it stays the same when the job is retried. */
   id: string;
   /** The newest job. */
-  job: Job;
+  job: JobInfo;
   /** The jobs that it retries, the newest first. */
-  earlier: readonly Job[];
+  earlier: readonly JobInfo[];
   /** Whether it still runs although its cell was run again. */
   overtaken: boolean;
   /** Whether its row names the submitter. */
@@ -21,7 +21,7 @@ export interface JobItem {
 const SAME_RUN = 2;
 
 /** Return the rows of a list of jobs, newest first like the list, for a viewer of this name. */
-export function jobItems(jobs: readonly Job[], viewer: string | null): JobItem[] {
+export function jobItems(jobs: readonly JobInfo[], viewer: string | null): JobItem[] {
   const named = namesPeople(jobs, viewer);
   const byId = new Map(jobs.map(job => [job.id, job]));
   const cells = new Map<string, { asked: number; overtaken: boolean }>(); // with their newest jobs
@@ -30,7 +30,7 @@ export function jobItems(jobs: readonly Job[], viewer: string | null): JobItem[]
     if (job.retried_by !== null && byId.has(job.retried_by)) {
       continue;
     }
-    const earlier: Job[] = [];
+    const earlier: JobInfo[] = [];
     for (
       let older = byId.get(job.retry_of ?? '');
       older !== undefined && older !== job && !earlier.includes(older);
@@ -56,7 +56,7 @@ export function jobItems(jobs: readonly Job[], viewer: string | null): JobItem[]
   return rows;
 }
 
-function cellOf({ source }: Job): string | null {
-  const home = source?.notebook ?? source?.kernel;
-  return source?.cell == null || home == null ? null : `${home}\n${source.cell}`;
+function cellOf({ source }: JobInfo): string | null {
+  const home = source.notebook ?? source.kernel;
+  return source.cell === null || home === null ? null : `${home}\n${source.cell}`;
 }

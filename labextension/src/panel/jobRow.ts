@@ -4,39 +4,27 @@ import { Dialog, showDialog } from '@jupyterlab/apputils';
 import { deleteIcon, refreshIcon, stopIcon } from '@jupyterlab/ui-components';
 
 import { clipped, isolated } from '../render/boundedText';
-import { setText } from '../render/dom';
+import { element, setText } from '../render/dom';
 import { trans } from '../translation';
 import { formatCost, previewText, shortened } from '../views/format';
 import { costSource, elapsedLabel, stateLabel, tokenLabel, waitLabel } from '../views/jobLabels';
 import { errorMessage } from '../views/errorMessages';
 import { hasEnded } from '../wire/fold';
-import type { Job } from '../wire/types';
+import type { JobInfo } from '../wire/types';
 import type { JobItem } from './jobListing';
 import type { JobsModel } from './jobsModel';
 import { MuteButtons } from './mutes';
-import { actionBar, iconButton, mainButton, notifyFailure, type Row, Rows, span } from './rows';
+import { iconButton, notifyFailure, type Row, RowParts, Rows } from './rows';
 import { SubmitterLabel } from './submitters';
 
 export interface JobActions {
-  openJob(job: Job): void;
-  retry(job: Job): Promise<void>;
+  openJob(job: JobInfo): void;
+  retry(job: JobInfo): Promise<void>;
 }
 
 export function jobRow(first: JobItem, model: JobsModel, actions: JobActions): Row<JobItem> {
   let { job } = first;
-  const node = document.createElement('li');
-  node.className = 'jp-bgstream-row';
-  const [title, preview, state, mark, details] = [
-    span('title'),
-    span('preview'),
-    span('state'),
-    span('mark'),
-    span('details')
-  ];
-  const facts = span('facts');
   const by = new SubmitterLabel();
-  facts.append(state, mark, by.node, details);
-  const open = mainButton(() => actions.openJob(job), title, preview, facts);
   const stop = iconButton('stop', trans.__('Stop'), stopIcon, () => notifyFailure(model.cancel(job.id)));
   const retry = iconButton('retry', trans.__('Retry'), refreshIcon, () => {
     if (retry.getAttribute('aria-disabled') !== 'true') {
@@ -47,7 +35,10 @@ export function jobRow(first: JobItem, model: JobsModel, actions: JobActions): R
   const mutes = new MuteButtons(model);
   const remove = iconButton('delete', trans.__('Delete'), deleteIcon, () => void askAndDelete(job, model));
   const earlier = new Earlier(model, actions);
-  node.append(open, actionBar(...mutes.nodes, remove, stop, retry), earlier.node);
+  const parts = new RowParts(() => actions.openJob(job), ...mutes.nodes, remove, stop, retry);
+  const { node, title, preview, state, mark, details } = parts;
+  parts.facts.append(state, mark, by.node, details);
+  node.append(earlier.node);
   return {
     node,
     update: next => {
@@ -57,7 +48,7 @@ export function jobRow(first: JobItem, model: JobsModel, actions: JobActions): R
       node.dataset.state = job.status;
       setText(title, clipped(job.title));
       setText(preview, clipped(previewOf(job)));
-      open.title = `${trans.__('Go to the cell')}\n${clipped(job.title)}`;
+      parts.main.title = `${trans.__('Go to the cell')}\n${clipped(job.title)}`;
       setText(state, stateLabel(job.status, job.finish_reason));
       setText(mark, next.overtaken ? trans.__('earlier run of its cell') : '');
       mark.title = next.overtaken ? trans.__('Its cell was run again; this job continues.') : '';
@@ -80,16 +71,14 @@ export function jobRow(first: JobItem, model: JobsModel, actions: JobActions): R
 
 /** The jobs that a job retries: a line to open, and their rows. */
 class Earlier {
-  readonly node = document.createElement('details');
+  readonly node = element('details', 'behind');
 
   constructor(model: JobsModel, actions: JobActions) {
-    this.node.className = 'jp-bgstream-behind';
     this._rows = new Rows<JobItem>(each => jobRow(each, model, actions), '');
-    this._summary.className = 'jp-bgstream-summary';
     this.node.append(this._summary, this._rows.node);
   }
 
-  update(jobs: readonly Job[], named: boolean): void {
+  update(jobs: readonly JobInfo[], named: boolean): void {
     this.node.hidden = jobs.length === 0;
     setText(this._summary, trans._n('Retry of %1 earlier job', 'Retry of %1 earlier jobs', jobs.length));
     this._rows.show(jobs.map(job => ({ id: job.id, job, earlier: [], overtaken: false, named })));
@@ -98,11 +87,11 @@ class Earlier {
     }
   }
 
-  private readonly _summary = document.createElement('summary');
+  private readonly _summary = element('summary', 'summary');
   private readonly _rows: Rows<JobItem>;
 }
 
-function previewOf({ status, error, preview }: Job): string {
+function previewOf({ status, error, preview }: JobInfo): string {
   if (error === null) {
     return previewText(preview);
   }
@@ -110,14 +99,14 @@ function previewOf({ status, error, preview }: Job): string {
   return status === 'waiting' ? shortened(message) : message;
 }
 
-function detailsOf(job: Job, { now, denial }: JobsModel): string {
+function detailsOf(job: JobInfo, { now, denial }: JobsModel): string {
   const times = { queued: job.created_at, started: job.started_at, ended: job.ended_at };
   const wait = denial === null ? waitLabel(job.not_before, job.error, now) : '';
   const time = job.status === 'waiting' ? wait : elapsedLabel(times, now);
   return [time, tokenLabel(job.usage), formatCost(job.cost), clipped(job.model)].filter(Boolean).join(' · ');
 }
 
-async function askAndDelete(job: Job, model: JobsModel): Promise<void> {
+async function askAndDelete(job: JobInfo, model: JobsModel): Promise<void> {
   const title = isolated(job.title);
   const answer = await showDialog({
     title: trans.__('Delete this job?'),

@@ -1,15 +1,14 @@
 /** Model of the jobs and the inbox: read again whenever the server hints that they changed. */
 
-import type { IDisposable } from '@lumino/disposable';
-import { type ISignal, Signal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
 
 import { trans } from '../translation';
-import type { Denial, Disposable, News } from '../wire/jobFeed';
+import type { Disposable, News } from '../wire/jobFeed';
 import { hasEnded } from '../wire/fold';
 import type { Live } from '../wire/liveJobs';
 import type { RequestError, Requests } from '../wire/restClient';
-import { ThrottledFetch } from '../wire/throttledFetch';
-import type { Cost, Inbox, Job, Mute, Notice } from '../wire/types';
+import { LiveModel } from '../wire/serverModel';
+import type { Cost, Inbox, JobInfo, Mute, NoticeInfo } from '../wire/types';
 
 /** Time in which a view can report that the end was seen, before badge and toast show it. */
 export const GRACE = 2000; // ms
@@ -30,57 +29,38 @@ export interface BatchFilter {
   title: string;
 }
 
-export class JobsModel implements IDisposable {
+/** The jobs, notices, mutes, warnings and costs. */
+export class JobsModel extends LiveModel {
+  /** Emitted once for each new notice of a job that ended unseen; not for notices from before this page. */
+  readonly arrived = new Signal<this, NoticeInfo>(this);
+  /** The newest first. */
+  jobs: readonly JobInfo[] = [];
+  /** Submitter of the viewer's own jobs; null on servers without named users. */
+  viewer: string | null = null;
+  mutes: readonly Mute[] = [];
+  /** The cost of the jobs submitted today, as far as it is known; read while the panel is visible. */
+  today: Cost | null = null;
+
   constructor(
     live: Pick<Live, 'listen'>,
     private readonly _server: Server
   ) {
-    this._listening = live.listen(news => this._hear(news));
+    super(live);
   }
 
-  get isDisposed(): boolean {
-    return this._disposed;
-  }
-
-  dispose(): void {
-    this._disposed = true;
-    this._listening.dispose();
-    this._jobsFetch.dispose();
-    this._inboxFetch.dispose();
-    this._statusFetch.dispose();
-    this._costsFetch.dispose();
+  override dispose(): void {
     this._graces.forEach(grace => clearTimeout(grace));
     this._graces.clear();
-    Signal.clearData(this);
-  }
-
-  /** Emitted when jobs, notices, mutes or warnings changed. */
-  get changed(): ISignal<this, void> {
-    return this._changed;
-  }
-
-  /** Emitted once for each new notice of a job that ended unseen; not for notices from before this page. */
-  get arrived(): ISignal<this, Notice> {
-    return this._arrived;
-  }
-
-  /** The newest first. */
-  get jobs(): readonly Job[] {
-    return this._jobs;
-  }
-
-  /** Submitter of the viewer's own jobs; null on servers without named users. */
-  get viewer(): string | null {
-    return this._viewer;
+    super.dispose();
   }
 
   /** Return a listed job. */
-  job(id: string): Job | undefined {
-    return this._jobs.find(job => job.id === id);
+  job(id: string): JobInfo | undefined {
+    return this.jobs.find(job => job.id === id);
   }
 
   /** The notices, the newest first; without those that a view may still report as seen. */
-  get notices(): readonly Notice[] {
+  get notices(): readonly NoticeInfo[] {
     return this._inbox.notices.filter(notice => !this._graces.has(notice.id));
   }
 
@@ -93,12 +73,8 @@ export class JobsModel implements IDisposable {
     return this._inbox.notices.some(each => each.id === notice && isCalling(each));
   }
 
-  get mutes(): readonly Mute[] {
-    return this._mutes;
-  }
-
   isMuted({ kind, name }: Mute): boolean {
-    return this._mutes.some(mute => mute.kind === kind && mute.name === name);
+    return this.mutes.some(mute => mute.kind === kind && mute.name === name);
   }
 
   /** The server's warnings, without those dismissed in this page. */
@@ -106,14 +82,9 @@ export class JobsModel implements IDisposable {
     return this._warnings.filter(warning => !this._dismissed.has(warning));
   }
 
-  /** The cost of the jobs submitted today, as far as it is known; read while the panel is visible. */
-  get today(): Cost | null {
-    return this._today;
-  }
-
   dismissWarnings(): void {
     this._warnings.forEach(warning => this._dismissed.add(warning));
-    this._changed.emit();
+    this.changed.emit();
   }
 
   /** The batch whose jobs are listed; null: all jobs. */
@@ -123,45 +94,39 @@ export class JobsModel implements IDisposable {
 
   set filter(filter: BatchFilter | null) {
     this._filter = filter;
-    this._jobs = filter === null ? [] : this._jobs.filter(({ batch }) => batch === filter.batch);
-    this._changed.emit();
+    this.jobs = filter === null ? [] : this.jobs.filter(({ batch }) => batch === filter.batch);
+    this.changed.emit();
     this._jobsFetch.ask();
   }
 
   /** Why the lists may be outdated; null if they are not. */
   get trouble(): string | null {
-    if (this._online) {
+    if (this.online) {
       return this._jobsFetch.failure ?? this._inboxFetch.failure;
     }
-    return this._denial?.message ?? this._refusal ?? trans.__('Reconnecting…');
-  }
-
-  /** Why the server denies this page; null if it does not or if this is unknown. */
-  get denial(): Denial | null {
-    return this._denial;
+    return this.denial?.message ?? this._refusal ?? trans.__('Reconnecting…');
   }
 
   /** Time of the lists' state, in Unix seconds; it stands still while the server denies this page. */
   get now(): number {
-    return this._denial?.since ?? Date.now() / 1000;
+    return this.denial?.since ?? Date.now() / 1000;
   }
 
-  /** Keep the list fresh until the result is disposed of. */
-  look(): Disposable {
-    this._lookers++;
-    if (this._online) {
+  override look(): Disposable {
+    const looking = super.look();
+    if (this.online) {
       this._statusFetch.ask();
       this._costsFetch.ask();
     }
     const timer = setInterval(() => {
-      if (this._denial === null && this._jobs.some(({ status }) => !hasEnded(status))) {
+      if (this.denial === null && this.jobs.some(({ status }) => !hasEnded(status))) {
         this._jobsFetch.ask();
       }
     }, LOOKED_AT);
     return {
       dispose: () => {
         clearInterval(timer);
-        this._lookers--;
+        looking.dispose();
       }
     };
   }
@@ -191,22 +156,20 @@ export class JobsModel implements IDisposable {
   }
 
   async mute(mute: Mute, on: boolean): Promise<void> {
-    this._mutes = await this._server.mute(mute, on);
-    this._changed.emit();
+    this.mutes = await this._server.mute(mute, on);
+    this.changed.emit();
     this._inboxFetch.ask();
   }
 
-  private _hear(news: News): void {
-    this._online = news.type !== 'offline';
-    this._denial = news.type === 'offline' ? (news.denial ?? null) : null;
-    if (this._online) {
+  protected hear(news: News): void {
+    if (this.online) {
       this._refusal = null;
     } else {
       void this._askRefusal();
     }
     if (news.type === 'hello' || news.type === 'job') {
       this._jobsFetch.ask();
-      if (this._lookers > 0) {
+      if (this.lookers > 0) {
         this._costsFetch.ask();
       }
     }
@@ -218,7 +181,7 @@ export class JobsModel implements IDisposable {
       this._statusFetch.ask();
     }
     if (news.type === 'hello' || news.type === 'offline') {
-      this._changed.emit();
+      this.changed.emit();
     }
   }
 
@@ -231,9 +194,9 @@ export class JobsModel implements IDisposable {
       const { status, code, message } = error as RequestError;
       refusal = status === 503 && code === 'unavailable' ? message : null;
     }
-    if (!this._online && !this._disposed && refusal !== this._refusal) {
+    if (!this.online && !this.isDisposed && refusal !== this._refusal) {
       this._refusal = refusal;
-      this._changed.emit();
+      this.changed.emit();
     }
   }
 
@@ -241,25 +204,25 @@ export class JobsModel implements IDisposable {
     const filter = this._filter;
     const { jobs, viewer } = await this._server.jobs(LIMIT, filter === null ? {} : { batch: filter.batch });
     if (filter === this._filter) {
-      this._jobs = jobs;
-      this._viewer = viewer ?? null;
+      this.jobs = jobs;
+      this.viewer = viewer;
     }
   }
 
   private async _readInbox(): Promise<void> {
     const [inbox, mutes] = await Promise.all([this._server.notices(), this._server.mutes()]);
-    this._mutes = mutes;
+    this.mutes = mutes;
     this._take(inbox);
   }
 
   private async _readStatus(): Promise<void> {
-    this._warnings = (await this._server.status()).warnings ?? [];
+    this._warnings = (await this._server.status()).warnings;
   }
 
   private async _readCosts(): Promise<void> {
     const { costs, today } = await this._server.costs(Date.now() / 1000 - SINCE);
     const { usd, estimated } = costs.find(({ key }) => key === today) ?? { usd: null, estimated: false };
-    this._today = usd === null || usd === 0 ? null : { usd, estimated };
+    this.today = usd === null || usd === 0 ? null : { usd, estimated };
   }
 
   private _take(inbox: Inbox): void {
@@ -283,63 +246,33 @@ export class JobsModel implements IDisposable {
         this._graces.delete(id);
       }
     }
-    this._changed.emit();
+    this.changed.emit();
   }
 
-  private _ripen(notice: Notice): void {
+  private _ripen(notice: NoticeInfo): void {
     this._graces.delete(notice.id);
-    this._changed.emit();
-    this._arrived.emit(notice);
+    this.changed.emit();
+    this.arrived.emit(notice);
   }
 
-  private _settled(): void {
-    if (!this._disposed) {
-      this._changed.emit();
-    }
-  }
-
-  private readonly _listening: Disposable;
-  private readonly _changed = new Signal<this, void>(this);
-  private readonly _arrived = new Signal<this, Notice>(this);
-  private readonly _jobsFetch = new ThrottledFetch(
-    () => this._readJobs(),
-    () => this._settled()
-  );
-  private readonly _inboxFetch = new ThrottledFetch(
-    () => this._readInbox(),
-    () => this._settled()
-  );
-  private readonly _statusFetch = new ThrottledFetch(
-    () => this._readStatus(),
-    () => this._settled()
-  );
-  private readonly _costsFetch = new ThrottledFetch(
-    () => this._readCosts(),
-    () => this._settled()
-  );
-  private _today: Cost | null = null;
-  /** Number of users of the lists. */
-  private _lookers = 0;
-  private _jobs: Job[] = [];
-  private _viewer: string | null = null;
+  private readonly _jobsFetch = this.fetch(() => this._readJobs());
+  private readonly _inboxFetch = this.fetch(() => this._readInbox());
+  private readonly _statusFetch = this.fetch(() => this._readStatus());
+  private readonly _costsFetch = this.fetch(() => this._readCosts());
   private _filter: BatchFilter | null = null;
-  private _mutes: readonly Mute[] = [];
   private _warnings: readonly string[] = [];
   private readonly _dismissed = new Set<string>();
   private _inbox: Inbox = { notices: [], unread: 0 };
-  private _online = false;
   /** Why the server refuses this page's requests while there is no socket, as a sentence; null: not known. */
   private _refusal: string | null = null;
-  private _denial: Denial | null = null;
   /** Whether the inbox was read before: only later notices are new. */
   private _hasRead = false;
   /** Ids of all notices so far. */
   private readonly _known = new Set<string>();
   /** The timers of notices that a view may still report as seen. */
   private readonly _graces = new Map<string, ReturnType<typeof setTimeout>>();
-  private _disposed = false;
 }
 
-function isCalling({ read_at, muted }: Notice): boolean {
+function isCalling({ read_at, muted }: NoticeInfo): boolean {
   return read_at === null && !muted;
 }

@@ -3,12 +3,12 @@
 import { bellIcon, type LabIcon } from '@jupyterlab/ui-components';
 
 import { clipped } from '../render/boundedText';
-import { setText } from '../render/dom';
+import { element, setText, textButton } from '../render/dom';
 import { trans } from '../translation';
-import type { Mute, JobSource } from '../wire/types';
+import type { JobInfo, Mute } from '../wire/types';
 import { threadIcon } from './icons';
 import type { JobsModel } from './jobsModel';
-import { iconButton, notifyFailure, type Row, span } from './rows';
+import { iconButton, notifyFailure, type Row } from './rows';
 
 const ICONS: Record<Mute['kind'], LabIcon> = { notebook: bellIcon, thread: threadIcon };
 
@@ -29,8 +29,8 @@ export class MuteButtons {
     this.nodes = this._buttons.map(({ button }) => button);
   }
 
-  update({ source, thread }: { source: JobSource | null; thread: string | null }): void {
-    this._names = { notebook: source?.notebook ?? null, thread };
+  update({ source, thread }: Pick<JobInfo, 'source' | 'thread'>): void {
+    this._names = { notebook: source.notebook, thread };
     for (const { kind, button } of this._buttons) {
       const name = this._names[kind];
       button.hidden = name === null;
@@ -54,20 +54,16 @@ export type MuteItem = Mute & { id: string };
 
 /** Make the row of a mute, with a button that removes it, also when none of its jobs is listed any more. */
 export function muteRow(mute: MuteItem, model: JobsModel): Row<MuteItem> {
-  const node = document.createElement('li');
-  node.dataset.mute = mute.kind;
-  const name = span('name');
-  const button = document.createElement('button');
-  button.type = 'button';
-  button.className = 'jp-bgstream-textbutton';
-  button.dataset.action = 'unmute';
-  button.textContent = trans.__('Unmute');
-  button.setAttribute(
+  const unmute = (): void => notifyFailure(model.mute({ kind: mute.kind, name: mute.name }, false));
+  const name = element('span', 'name');
+  const remove = textButton('unmute', trans.__('Unmute'), unmute);
+  remove.setAttribute(
     'aria-label',
     mute.kind === 'thread' ? trans.__('Unmute the thread %1', mute.name) : trans.__('Unmute the notebook %1', mute.name)
   );
-  button.addEventListener('click', () => notifyFailure(model.mute({ kind: mute.kind, name: mute.name }, false)));
-  node.append(name, button);
+  const node = document.createElement('li');
+  node.dataset.mute = mute.kind;
+  node.append(name, remove);
   return {
     node,
     update: ({ kind, name: full }) => {

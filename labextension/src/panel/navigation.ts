@@ -6,7 +6,7 @@ import type { IDocumentManager } from '@jupyterlab/docmanager';
 import { type INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 
 import { findJob } from '../outputs/findOutputs';
-import type { JobSource } from '../wire/types';
+import type { SourceInfo } from '../wire/types';
 
 const FRAGMENT = '#cell-id=';
 const LOOK_EVERY = 150; // ms
@@ -26,7 +26,7 @@ export class JobNavigator {
    *
    * Returns whether it exists, as far as this page can know.
    */
-  async go(jobs: readonly string[], source: JobSource | null): Promise<boolean> {
+  async go(jobs: readonly string[], source: SourceInfo | null): Promise<boolean> {
     const open = this._notebooks.find(panel => findJob(panel.context.model, jobs) !== null);
     if (open !== undefined) {
       this._reveal(open, jobs, source);
@@ -66,7 +66,7 @@ export class JobNavigator {
     }
   }
 
-  private _reveal(panel: NotebookPanel, jobs: readonly string[], source: JobSource | null): void {
+  private _reveal(panel: NotebookPanel, jobs: readonly string[], source: SourceInfo | null): void {
     this._shell.activateById(panel.id);
     void scrollTo(panel, findJob(panel.context.model, jobs)?.cell.id ?? source?.cell ?? null);
   }

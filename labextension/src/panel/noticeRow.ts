@@ -9,37 +9,28 @@ import { batchState, batchStateLabel } from '../views/batchLabels';
 import { previewText } from '../views/format';
 import { agoLabel, countsLabel, label, stateLabel } from '../views/jobLabels';
 import { errorMessage } from '../views/errorMessages';
-import type { Notice } from '../wire/types';
+import type { NoticeInfo } from '../wire/types';
 import type { JobsModel } from './jobsModel';
 import { MuteButtons } from './mutes';
-import { actionBar, iconButton, mainButton, notifyFailure, type Row, span } from './rows';
+import { iconButton, notifyFailure, type Row, RowParts } from './rows';
 
 export interface NoticeActions {
   /** Go to the job or batch and mark the notice as read. */
-  openNotice(notice: Notice): void;
+  openNotice(notice: NoticeInfo): void;
 }
 
-export function noticeRow(first: Notice, model: JobsModel, actions: NoticeActions): Row<Notice> {
+export function noticeRow(first: NoticeInfo, model: JobsModel, actions: NoticeActions): Row<NoticeInfo> {
   let notice = first;
-  const node = document.createElement('li');
-  node.className = 'jp-bgstream-row jp-bgstream-notice';
-  node.dataset.notice = notice.id;
-  const [title, preview, state, mark, details] = [
-    span('title'),
-    span('preview'),
-    span('state'),
-    span('mark'),
-    span('details')
-  ];
-  const facts = span('facts');
-  facts.append(state, details, mark);
-  const open = mainButton(() => actions.openNotice(notice), title, preview, facts);
   const read = iconButton('mark-read', trans.__('Mark read'), checkIcon, () =>
     notifyFailure(model.markRead(notice.id))
   );
   const mutes = new MuteButtons(model);
   const dismiss = iconButton('dismiss', trans.__('Dismiss'), closeIcon, () => notifyFailure(model.dismiss(notice.id)));
-  node.append(open, actionBar(read, ...mutes.nodes, dismiss));
+  const parts = new RowParts(() => actions.openNotice(notice), read, ...mutes.nodes, dismiss);
+  const { node, title, preview, state, mark, details } = parts;
+  parts.facts.append(state, details, mark);
+  node.classList.add('jp-bgstream-notice');
+  node.dataset.notice = notice.id;
   return {
     node,
     update: next => {
@@ -60,7 +51,7 @@ export function noticeRow(first: Notice, model: JobsModel, actions: NoticeAction
       const words =
         counts !== null ? countsLabel(counts) : error === null ? previewText(notice.preview) : errorMessage(error);
       setText(preview, clipped(paused == null ? words : `${words}. ${errorMessage(paused)}`));
-      open.title = `${job === null ? trans.__('Go to its jobs') : trans.__('Go to the cell')}\n${clipped(notice.title)}`;
+      parts.main.title = `${job === null ? trans.__('Go to its jobs') : trans.__('Go to the cell')}\n${clipped(notice.title)}`;
       setText(state, stateOf(notice));
       setText(mark, notice.muted ? trans.__('muted') : '');
       setText(details, agoLabel(notice.created_at));
@@ -70,7 +61,7 @@ export function noticeRow(first: Notice, model: JobsModel, actions: NoticeAction
   };
 }
 
-function stateOf({ status, counts, paused }: Notice): string {
+function stateOf({ status, counts, paused }: NoticeInfo): string {
   if (counts === null) {
     return stateLabel(status, null);
   }

@@ -4,7 +4,7 @@ import { closeIcon } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
 
 import { clipped } from '../render/boundedText';
-import { setDenial, setText } from '../render/dom';
+import { element, setDenial, setText, textButton } from '../render/dom';
 import type { ThreadsModel } from '../threads/threadsModel';
 import { threadRow, type ThreadRowActions } from '../threads/threadRow';
 import type { ThreadView } from '../threads/threadView';
@@ -12,14 +12,14 @@ import { trans } from '../translation';
 import { formatCost } from '../views/format';
 import { costSource } from '../views/jobLabels';
 import type { Disposable } from '../wire/jobFeed';
-import type { Cost, Notice, Thread } from '../wire/types';
+import type { Cost, NoticeInfo, ThreadInfo } from '../wire/types';
 import { bgstreamIcon } from './icons';
 import { type JobItem, jobItems } from './jobListing';
 import { type JobActions, jobRow } from './jobRow';
 import type { JobsModel } from './jobsModel';
 import { type MuteItem, muteRow } from './mutes';
 import { type NoticeActions, noticeRow } from './noticeRow';
-import { iconButton, notifyFailure, Rows, span } from './rows';
+import { iconButton, notifyFailure, Rows } from './rows';
 
 /** Number of threads listed at first: the jobs are below them. */
 const FEW = 5;
@@ -38,14 +38,11 @@ export class Panel extends Widget {
     this.title.icon = bgstreamIcon;
     this.title.dataset = { jpTabLabel: trans.__('Background answers'), unread: '' };
     this._trouble.setAttribute('role', 'status');
-    this._warning.className = 'jp-bgstream-warning';
     this._warning.append(
       this._sentences,
       iconButton('dismiss-warnings', trans.__('Dismiss'), closeIcon, () => _model.dismissWarnings())
     );
     this._sentences.setAttribute('role', 'status');
-    this._muted.className = 'jp-bgstream-muted';
-    this._muted.append(this._mutedCount, this._mutes.node);
     this.node.append(
       this._trouble,
       this._warning,
@@ -157,22 +154,22 @@ export class Panel extends Widget {
     this._jobs.show(jobItems(this._model.jobs, this._model.viewer));
   }
 
-  private readonly _trouble = span('trouble');
-  private readonly _warning = document.createElement('div');
-  private readonly _sentences = span('sentences');
-  private readonly _count = span('badge');
+  private readonly _trouble = element('span', 'trouble');
+  private readonly _warning = element('div', 'warning');
+  private readonly _sentences = element('span', 'sentences');
+  private readonly _count = element('span', 'badge');
   private readonly _allRead = textButton('mark-all-read', trans.__('Mark all read'), () =>
     notifyFailure(this._model.markAllRead())
   );
-  private readonly _muted = document.createElement('details');
-  private readonly _mutedCount = summary();
+  private readonly _mutedCount = element('summary', 'summary');
   private readonly _mutes = new Rows<MuteItem>(mute => muteRow(mute, this._model), '');
-  private readonly _notices = new Rows<Notice>(
+  private readonly _muted = element('details', 'muted', this._mutedCount, this._mutes.node);
+  private readonly _notices = new Rows<NoticeInfo>(
     notice => noticeRow(notice, this._model, this._actions),
     trans.__('Nothing here. Jobs that end while no view shows them are listed here.')
   );
-  private readonly _threadTrouble = span('trouble');
-  private readonly _named = new Rows<Thread & { id: string }>(
+  private readonly _threadTrouble = element('span', 'trouble');
+  private readonly _named = new Rows<ThreadInfo & { id: string }>(
     thread => threadRow(thread, this._actions),
     trans.__('No threads yet. Begin one here, or with %1 in a cell.', '%%bg --thread NAME')
   );
@@ -183,8 +180,8 @@ export class Panel extends Widget {
   private readonly _newThread = textButton('new-thread', trans.__('New thread'), () => this._actions.beginThread());
   private _manyThreads = false;
   private _page: ThreadView | null = null;
-  private readonly _batch = span('batch-filter');
-  private readonly _today = span('today');
+  private readonly _batch = element('span', 'batch-filter');
+  private readonly _today = element('span', 'today');
   private readonly _showAll = textButton('show-all', trans.__('Show all'), () => {
     this._model.filter = null;
   });
@@ -202,30 +199,12 @@ function todayLabel(today: Cost): string {
 }
 
 function section(name: string, title: string, tools: HTMLElement[], ...content: HTMLElement[]): HTMLElement {
-  const node = document.createElement('section');
-  node.className = `jp-bgstream-${name}`;
   const heading = document.createElement('h2');
   heading.textContent = title;
   heading.id = `jp-bgstream-${name}-title`;
-  node.setAttribute('aria-labelledby', heading.id);
   const header = document.createElement('header');
   header.append(heading, ...tools);
-  node.append(header, ...content);
-  return node;
-}
-
-function textButton(action: string, words: string, onClick: () => void): HTMLButtonElement {
-  const button = document.createElement('button');
-  button.type = 'button';
-  button.className = 'jp-bgstream-textbutton';
-  button.dataset.action = action;
-  button.textContent = words;
-  button.addEventListener('click', onClick);
-  return button;
-}
-
-function summary(): HTMLElement {
-  const node = document.createElement('summary');
-  node.className = 'jp-bgstream-summary';
+  const node = element('section', name, header, ...content);
+  node.setAttribute('aria-labelledby', heading.id);
   return node;
 }

@@ -3,6 +3,8 @@
 import { Notification } from '@jupyterlab/apputils';
 import { type LabIcon } from '@jupyterlab/ui-components';
 
+import { arrange, button, element } from '../render/dom';
+
 /** One row: its element, and a function that updates it. */
 export interface Row<T> {
   readonly node: HTMLElement;
@@ -10,13 +12,13 @@ export interface Row<T> {
 }
 
 export class Rows<T extends { id: string }> {
-  readonly node = document.createElement('ul');
+  readonly node = element('ul', 'list');
 
   constructor(
     private readonly _make: (item: T) => Row<T>,
-    private readonly _empty: string
+    empty: string
   ) {
-    this.node.className = 'jp-bgstream-list';
+    this._empty = empty === '' ? [] : [element('li', 'empty', empty)];
   }
 
   show(items: readonly T[]): void {
@@ -27,77 +29,40 @@ export class Rows<T extends { id: string }> {
       row.update(item);
       this._rows.set(item.id, row);
     }
-    const nodes = [...this._rows.values()].map(row => row.node);
-    if (nodes.length === 0) {
-      this.node.replaceChildren(...(this._empty === '' ? [] : [emptyRow(this._empty)]));
-    } else if (
-      nodes.length !== this.node.childElementCount ||
-      nodes.some((node, i) => node !== this.node.children[i])
-    ) {
-      this._arrange(nodes);
-    }
+    arrange(this.node, items.length === 0 ? this._empty : [...this._rows.values()].map(row => row.node));
   }
 
-  /** Put the rows in order and move only those that are not: moving takes the focus away. */
-  private _arrange(nodes: HTMLElement[]): void {
-    const wanted = new Set<Element>(nodes);
-    [...this.node.children].filter(child => !wanted.has(child)).forEach(child => child.remove());
-    nodes.forEach((node, i) => {
-      const there = this.node.children[i];
-      if (there !== node) {
-        this.node.insertBefore(node, there ?? null);
-      }
-    });
-  }
-
+  private readonly _empty: readonly HTMLElement[];
   private _rows = new Map<string, Row<T>>();
+}
+
+/** The elements that all rows have. The main button covers the whole row. */
+export class RowParts {
+  readonly node = element('li', 'row');
+  readonly title = element('span', 'title');
+  readonly preview = element('span', 'preview');
+  readonly facts = element('span', 'facts');
+  readonly state = element('span', 'state');
+  readonly mark = element('span', 'mark');
+  readonly details = element('span', 'details');
+  readonly main: HTMLButtonElement;
+
+  constructor(open: () => void, ...actions: HTMLElement[]) {
+    this.main = button('open', 'open', open, this.title, this.preview, this.facts);
+    this.node.append(this.main, element('span', 'actions', ...actions));
+  }
 }
 
 /** A button that shows an icon. */
 export function iconButton(action: string, caption: string, icon: LabIcon, onClick: () => void): HTMLButtonElement {
-  const button = document.createElement('button');
-  button.type = 'button';
-  button.className = 'jp-bgstream-action';
-  button.dataset.action = action;
-  button.title = caption;
-  button.setAttribute('aria-label', caption);
-  button.addEventListener('click', onClick);
-  icon.element({ container: button, tag: 'span', elementSize: 'normal' });
-  return button;
-}
-
-/** Make the main button of a row, over its whole width. */
-export function mainButton(onClick: () => void, ...content: Node[]): HTMLButtonElement {
-  const button = document.createElement('button');
-  button.type = 'button';
-  button.className = 'jp-bgstream-open';
-  button.dataset.action = 'open';
-  button.append(...content);
-  button.addEventListener('click', onClick);
-  return button;
-}
-
-/** The buttons of a row. */
-export function actionBar(...buttons: HTMLElement[]): HTMLElement {
-  const node = span('actions');
-  node.append(...buttons);
-  return node;
+  const container = button('action', action, onClick);
+  container.title = caption;
+  container.setAttribute('aria-label', caption);
+  icon.element({ container, tag: 'span', elementSize: 'normal' });
+  return container;
 }
 
 /** Show a notification if the work of a button fails. */
 export function notifyFailure(work: Promise<void>): void {
   work.catch((error: unknown) => Notification.error((error as Error).message, { autoClose: 5000 }));
-}
-
-export function span(name: string): HTMLSpanElement {
-  const node = document.createElement('span');
-  node.className = `jp-bgstream-${name}`;
-  return node;
-}
-
-function emptyRow(text: string): HTMLElement {
-  const node = document.createElement('li');
-  node.className = 'jp-bgstream-empty';
-  node.textContent = text;
-  return node;
 }

@@ -2,10 +2,10 @@
 
 import { element, setText } from '../render/dom';
 import { trans } from '../translation';
-import type { Job } from '../wire/types';
+import type { JobInfo } from '../wire/types';
 
 /** Return whether a list of jobs names submitters: only if one of them is another person than the viewer. */
-export function namesPeople(jobs: readonly Pick<Job, 'submitted_by'>[], viewer: string | null): boolean {
+export function namesPeople(jobs: readonly Pick<JobInfo, 'submitted_by'>[], viewer: string | null): boolean {
   return jobs.some(({ submitted_by }) => submitted_by != null && submitted_by !== viewer);
 }
 

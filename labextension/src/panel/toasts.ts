@@ -11,13 +11,13 @@ import { shortened } from '../views/format';
 import { countsLabel } from '../views/jobLabels';
 import { errorMessage } from '../views/errorMessages';
 import { hasEnded } from '../wire/fold';
-import type { Notice } from '../wire/types';
+import type { NoticeInfo } from '../wire/types';
 import { GRACE, type JobsModel } from './jobsModel';
 import type { WindowElection } from './toastElection';
 
 const CLOSES_AFTER = 10_000; // ms
 
-const TITLES: Partial<Record<Notice['status'], (title: string) => string>> = {
+const TITLES: Partial<Record<NoticeInfo['status'], (title: string) => string>> = {
   completed: title => trans.__('Answer ready: %1', title),
   failed: title => trans.__('Job failed: %1', title),
   cancelled: title => trans.__('Job stopped: %1', title),
@@ -25,11 +25,13 @@ const TITLES: Partial<Record<Notice['status'], (title: string) => string>> = {
 };
 
 export class Toaster implements IDisposable {
+  isDisposed = false;
+
   constructor(
     private readonly _model: JobsModel,
     private readonly _preferences: Preferences,
     private readonly _election: Pick<WindowElection, 'mayShow'>,
-    private readonly _open: (notice: Notice) => void
+    private readonly _open: (notice: NoticeInfo) => void
   ) {
     _model.arrived.connect(this._arrived, this);
     _model.changed.connect(this._tidy, this);
@@ -37,17 +39,13 @@ export class Toaster implements IDisposable {
     document.addEventListener('visibilitychange', this._visible);
   }
 
-  get isDisposed(): boolean {
-    return this._disposed;
-  }
-
   dispose(): void {
-    this._disposed = true;
+    this.isDisposed = true;
     document.removeEventListener('visibilitychange', this._visible);
     Signal.clearData(this);
   }
 
-  private _arrived(_: JobsModel, notice: Notice): void {
+  private _arrived(_: JobsModel, notice: NoticeInfo): void {
     if (document.visibilityState === 'visible') {
       void this._show(notice);
     } else {
@@ -63,8 +61,8 @@ export class Toaster implements IDisposable {
     }
   };
 
-  private async _show(notice: Notice): Promise<void> {
-    const wanted = (): boolean => !this._disposed && this._preferences.toasts && this._model.calls(notice.id);
+  private async _show(notice: NoticeInfo): Promise<void> {
+    const wanted = (): boolean => !this.isDisposed && this._preferences.toasts && this._model.calls(notice.id);
     if (!wanted() || !(await this._election.mayShow(notice.id)) || !wanted()) {
       return;
     }
@@ -111,11 +109,10 @@ export class Toaster implements IDisposable {
   private _signIn: string | null = null;
   /** Toasts by notice. */
   private readonly _shown = new Map<string, string>();
-  private readonly _waiting: Notice[] = [];
-  private _disposed = false;
+  private readonly _waiting: NoticeInfo[] = [];
 }
 
-function messageOf({ status, title, counts, paused }: Notice): string {
+function messageOf({ status, title, counts, paused }: NoticeInfo): string {
   if (counts === null) {
     return TITLES[status]?.(isolated(title)) ?? trans.__('Job: %1', isolated(title));
   }

@@ -17,7 +17,7 @@ import { ThreadsModel } from '../threads/threadsModel';
 import { ThreadTabs } from '../threads/threadTab';
 import { ThreadView } from '../threads/threadView';
 import { trans } from '../translation';
-import type { Job, Notice } from '../wire/types';
+import type { JobInfo, NoticeInfo } from '../wire/types';
 import { CommandIDs } from './commandIds';
 import { IAnswers } from './answersToken';
 
@@ -53,7 +53,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     };
     const showPanel = (): void => void commands.execute(CommandIDs.showPanel);
     const dialogs = new ThreadDialogs(threads, openThread);
-    const go = async (job: JobTitle, { source, thread }: Pick<Job, 'source' | 'thread'>): Promise<void> => {
+    const go = async (job: JobTitle, { source, thread }: Pick<JobInfo, 'source' | 'thread'>): Promise<void> => {
       if (await jobNavigator.go(await retries.chainIds(job.id), source)) {
         return;
       }
@@ -66,7 +66,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
         tabs.show(job);
       }
     };
-    const openNotice = (notice: Notice): void => {
+    const openNotice = (notice: NoticeInfo): void => {
       // If it fails, the view that comes into sight reports the same.
       model.markRead(notice.id).catch(() => undefined);
       if (notice.job !== null) {
@@ -76,7 +76,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
         void goToBatch(notice.batch, notice);
       }
     };
-    const goToBatch = async (batch: string, { title, source }: Notice): Promise<void> => {
+    const goToBatch = async (batch: string, { title, source }: NoticeInfo): Promise<void> => {
       // Its output, else the notebook that asked, else the list.
       if (!(await jobNavigator.go([batch], source)) && !(await jobNavigator.go([], source))) {
         showBatch({ batch, title });

@@ -32,7 +32,7 @@ export const saverPlugin: JupyterFrontEndPlugin<void> = {
     // Where the server saves each change, this command saves nothing, and users still expect the answers.
     commands.commandExecuted.connect((_, { id }) => {
       if (id === CommandIDs.save) {
-        savers.get(notebooks.currentWidget?.content)?.writeLacking();
+        savers.get(notebooks.currentWidget?.content)?.writeMissingEnds();
       }
     });
   }

@@ -1,7 +1,7 @@
 /** Bounds untrusted text in the user interface: shortens names and sentences, and folds long lists. */
 
 import { trans } from '../translation';
-import { element, setText } from './dom';
+import { button, element, setText } from './dom';
 import { PlainText } from './plainText';
 
 /** Limit of characters of a name or a title. */
@@ -33,9 +33,8 @@ export function foldedText(
   text: string,
   drawn = (text: string): string => text
 ): HTMLDetailsElement {
-  const details = element('details', name);
   const plain = new PlainText(element('div', 'plain'));
-  details.append(element('summary', 'summary', clipped(summary)), plain.node);
+  const details = element('details', name, element('summary', 'summary', clipped(summary)), plain.node);
   const show = (): void => plain.show(drawn(text));
   if (text.length <= SENTENCE) {
     show();
@@ -58,7 +57,10 @@ export function sentence(text: string): (Node | string)[] {
 export class LongList<T> {
   readonly node: HTMLElement;
   /** Button below the list while there are more items. */
-  readonly more = element('button', 'more');
+  readonly more = button('more', 'show-rest', () => {
+    this._limit = this._drawn.length + MORE;
+    this.show(this._items);
+  });
 
   /**
    * @param name is that of the list's class.
@@ -70,12 +72,6 @@ export class LongList<T> {
     private readonly _draw: (item: T) => HTMLElement
   ) {
     this.node = element('div', name);
-    this.more.type = 'button';
-    this.more.dataset.action = 'show-rest';
-    this.more.addEventListener('click', () => {
-      this._limit = this._drawn.length + MORE;
-      this.show(this._items);
-    });
   }
 
   /** Show these items; unchanged items keep their elements. */

@@ -4,12 +4,43 @@
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   name: string,
-  text = ''
+  ...content: (Node | string)[]
 ): HTMLElementTagNameMap[K] {
   const node = document.createElement(tag);
   node.className = `jp-bgstream-${name}`;
-  node.textContent = text;
+  node.append(...content);
   return node;
+}
+
+/** Create a button; style sheets and tests find it by its action. */
+export function button(
+  name: string,
+  action: string,
+  press: () => void,
+  ...content: (Node | string)[]
+): HTMLButtonElement {
+  const node = element('button', name, ...content);
+  node.type = 'button';
+  node.dataset.action = action;
+  node.addEventListener('click', press);
+  return node;
+}
+
+/** Create a button that looks like a link. */
+export function textButton(action: string, words: string, press: () => void): HTMLButtonElement {
+  return button('textbutton', action, press, words);
+}
+
+/** Make these the children of an element. Only those out of order are moved: moving takes the focus away. */
+export function arrange(parent: HTMLElement, nodes: readonly HTMLElement[]): void {
+  const wanted = new Set<Element>(nodes);
+  [...parent.children].filter(child => !wanted.has(child)).forEach(child => child.remove());
+  nodes.forEach((node, i) => {
+    const there = parent.children[i];
+    if (there !== node) {
+      parent.insertBefore(node, there ?? null);
+    }
+  });
 }
 
 /** Set an element's text if it differs: a screen reader would repeat an equal text. */

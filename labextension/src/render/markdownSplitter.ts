@@ -32,21 +32,15 @@ interface Fence {
 }
 
 export class Blocks {
+  text = '';
+  /** Whether the parts may look different from the whole: references, raw HTML, a fence that leaves its list. */
+  needsWhole = false;
   /** The finished blocks, in order. */
   readonly closed: Block[] = [];
 
-  /** Whether the parts may look different from the whole: references, raw HTML, a fence that leaves its list. */
-  get needsWhole(): boolean {
-    return this._needsWhole;
-  }
-
-  get text(): string {
-    return this._text;
-  }
-
   /** The text after the finished blocks. */
   get tail(): string {
-    return this._text.slice(this._start);
+    return this.text.slice(this._start);
   }
 
   /** Whether the tail is a fence that is still open. */
@@ -56,7 +50,7 @@ export class Blocks {
 
   /** Take the text as it is now; it must begin with the text of the last call. */
   feed(text: string): void {
-    this._text = text;
+    this.text = text;
     for (;;) {
       const end = text.indexOf('\n', Math.max(this._line, this._searched));
       if (end < 0) {
@@ -73,11 +67,11 @@ export class Blocks {
 
   /** End the text: its last line is complete, even without a line end. */
   finish(): void {
-    if (this._line < this._text.length) {
-      this._take(this._text.slice(this._line), this._text.length);
-      this._line = this._text.length;
+    if (this._line < this.text.length) {
+      this._take(this.text.slice(this._line), this.text.length);
+      this._line = this.text.length;
     }
-    this._cut(this._text.length, this.inFence);
+    this._cut(this.text.length, this.inFence);
   }
 
   /** Cut before this line, whose beginning is known, if it is a boundary. */
@@ -108,7 +102,7 @@ export class Blocks {
     if (fence !== null && this._open(fence[1] ?? '', fence[2] ?? '')) {
       return;
     }
-    this._needsWhole ||= DEFINITION.test(line) || RAW_HTML.test(line);
+    this.needsWhole ||= DEFINITION.test(line) || RAW_HTML.test(line);
     this._count(line);
   }
 
@@ -129,7 +123,7 @@ export class Blocks {
     const closing = CLOSING.exec(line)?.[1] ?? '';
     const closes = closing.startsWith(mark);
     // At column 0 the list has ended and its fence with it, for some parsers; models intend that it continues.
-    this._needsWhole ||= !own && /^[^ \t\r\n]/.test(line);
+    this.needsWhole ||= !own && /^[^ \t\r\n]/.test(line);
     if (closes && !(own && /^(?: {4}|\t)/.test(line))) {
       this._fence = null;
       if (own) {
@@ -151,7 +145,7 @@ export class Blocks {
 
   private _cut(at: number, fence: boolean): void {
     if (at > this._start) {
-      this.closed.push({ text: this._text.slice(this._start, at), fence });
+      this.closed.push({ text: this.text.slice(this._start, at), fence });
     }
     this._start = at;
     this._empty = true;
@@ -159,8 +153,6 @@ export class Blocks {
     this._maths = null;
   }
 
-  private _text = '';
-  private _needsWhole = false;
   /** Start of the tail. */
   private _start = 0;
   /** Start of the first incomplete line. */

@@ -28,6 +28,8 @@ export function sourceOf(node: Element): string {
 }
 
 export class TextPane {
+  /** Whether the last text is drawn, and as it will stay. */
+  isComplete = false;
   readonly node = document.createElement('div');
 
   /** @param drawn is called after each drawing. */
@@ -51,11 +53,6 @@ export class TextPane {
     renderScheduler.cancel(this);
   }
 
-  /** Whether the last text is drawn, and as it will stay. */
-  get isComplete(): boolean {
-    return this._complete;
-  }
-
   /** Show this text. `whole`: it will not grow any more. */
   set(text: string, whole: boolean): void {
     if (this._text === text && this._whole === whole) {
@@ -63,7 +60,7 @@ export class TextPane {
     }
     this._text = text;
     this._whole = whole;
-    this._complete = false;
+    this.isComplete = false;
     renderScheduler.request(this);
   }
 
@@ -92,7 +89,7 @@ export class TextPane {
       renderScheduler.request(this);
       return;
     }
-    this._complete = whole && !this._waits;
+    this.isComplete = whole && !this._waits;
     this._drawn();
   }
 
@@ -270,7 +267,6 @@ export class TextPane {
   private _waits = false;
   private _text = '';
   private _whole = false;
-  private _complete = false;
   private _disposed = false;
   private _painting = false;
   private _blocks = new Blocks();

@@ -1,13 +1,12 @@
 /** An open thread: its turns, which are updated, and the draft of the next question. */
 
 import { UUID } from '@lumino/coreutils';
-import type { IDisposable } from '@lumino/disposable';
-import { type ISignal, Signal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
 
 import { askerLabel, namesPeople } from '../panel/submitters';
 import type { Requests } from '../wire/restClient';
-import { ThrottledFetch } from '../wire/throttledFetch';
-import type { Job, Message, Thread } from '../wire/types';
+import { ServerModel } from '../wire/serverModel';
+import type { JobInfo, MessageInfo, ThreadInfo } from '../wire/types';
 import { type Turn, turnsOf } from './turns';
 
 /** Limit of jobs read at a time. Views of older turns follow their jobs themselves. */
@@ -30,7 +29,17 @@ export interface Draft {
 
 export type ConversationServer = Pick<Requests, 'threads' | 'threadMessages' | 'jobs' | 'messages' | 'submit'>;
 
-export class Conversation implements IDisposable {
+export class Conversation extends ServerModel {
+  /** Emitted when this is disposed of. */
+  readonly ended = new Signal<this, void>(this);
+  /** The thread; null while it is not known, or if the server has none of that name. */
+  thread: ThreadInfo | null = null;
+  /** Turns, oldest first. */
+  turns: readonly Turn[] = [];
+  /** not-read: not known yet; new: no question was asked; gone: it was deleted. */
+  state: 'not-read' | 'new' | 'there' | 'gone' = 'not-read';
+  isSending = false;
+
   /** @param moved is called when the thread has another name, wherever it was given. */
   constructor(
     private _name: string,
@@ -38,29 +47,16 @@ export class Conversation implements IDisposable {
     private readonly _server: ConversationServer,
     private readonly _moved: (conversation: Conversation, before: string) => void
   ) {
+    super();
     this._fetch.ask();
   }
 
-  get isDisposed(): boolean {
-    return this._disposed;
-  }
-
-  dispose(): void {
-    if (!this._disposed) {
-      this._disposed = true;
-      this._fetch.dispose();
+  override dispose(): void {
+    if (!this.isDisposed) {
       clearTimeout(this._later);
-      this._ended.emit();
-      Signal.clearData(this);
+      this.ended.emit();
+      super.dispose();
     }
-  }
-
-  get changed(): ISignal<this, void> {
-    return this._changed;
-  }
-
-  get ended(): ISignal<this, void> {
-    return this._ended;
   }
 
   get name(): string {
@@ -73,7 +69,7 @@ export class Conversation implements IDisposable {
       this._name = name;
       this._moved(this, before);
       this._fetch.ask();
-      this._changed.emit();
+      this.changed.emit();
     }
   }
 
@@ -82,33 +78,14 @@ export class Conversation implements IDisposable {
     return askerLabel(asker, this._viewer, this._named);
   }
 
-  /** The thread; null while it is not known, or if the server has none of that name. */
-  get thread(): Thread | null {
-    return this._thread;
-  }
-
-  /** Turns, oldest first. */
-  get turns(): readonly Turn[] {
-    return this._turns;
-  }
-
-  /** not-read: not known yet; new: no question was asked; gone: it was deleted. */
-  get state(): 'not-read' | 'new' | 'there' | 'gone' {
-    return this._state;
-  }
-
   /** Why this may be outdated; null if it is not. */
   get trouble(): string | null {
     return this._fetch.failure;
   }
 
-  get isSending(): boolean {
-    return this._sending;
-  }
-
   /** Model of the next job; empty: the server's default. */
   get model(): string {
-    return this.draft.model ?? this._thread?.model ?? '';
+    return this.draft.model ?? this.thread?.model ?? '';
   }
 
   /** Emitted when something may have changed. */
@@ -119,20 +96,20 @@ export class Conversation implements IDisposable {
   /** Keep the draft. */
   write(change: { text: string } | { model: string }): void {
     Object.assign(this.draft, change, { id: null });
-    this._changed.emit();
+    this.changed.emit();
   }
 
   /** Submit the draft. If that fails, the draft has the reason. */
   async send(): Promise<void> {
     const { draft, model } = this;
     const prompt = draft.text;
-    if (this._sending || prompt.trim() === '') {
+    if (this.isSending || prompt.trim() === '') {
       return;
     }
-    this._sending = true;
+    this.isSending = true;
     const id = (draft.id ??= UUID.uuid4());
     draft.error = null;
-    this._changed.emit();
+    this.changed.emit();
     try {
       await this._server.submit({
         id,
@@ -146,9 +123,9 @@ export class Conversation implements IDisposable {
     } catch (error) {
       draft.error = (error as Error).message;
     }
-    this._sending = false;
+    this.isSending = false;
     this._fetch.ask();
-    this._tell();
+    super.settled();
   }
 
   private async _read(): Promise<void> {
@@ -162,7 +139,7 @@ export class Conversation implements IDisposable {
     }
     const mark = JSON.stringify(thread);
     if (mark !== this._mark) {
-      const [messages, { jobs, viewer = null }] = await Promise.all([
+      const [messages, { jobs, viewer }] = await Promise.all([
         this._server.threadMessages(name),
         this._server.jobs(JOBS, { thread: name })
       ]);
@@ -171,7 +148,7 @@ export class Conversation implements IDisposable {
       const records = turns.map(({ record, job }) => record ?? this._records.get(job ?? '') ?? null);
       this._viewer = viewer;
       this._named = namesPeople([...jobs, ...records.filter(record => record !== null)], viewer);
-      this._turns = turns.map((turn, i) => ({
+      this.turns = turns.map((turn, i) => ({
         ...turn,
         record: records[i] ?? null,
         asker: turn.asker ?? askerOf(records[i] ?? null),
@@ -179,13 +156,13 @@ export class Conversation implements IDisposable {
       }));
       this._mark = mark;
     }
-    this._thread = thread;
-    this._state = 'there';
+    this.thread = thread;
+    this.state = 'there';
   }
 
   /** Handle a name without a thread: the thread was renamed or deleted, or has no question yet. */
   private async _lose(): Promise<void> {
-    const last = this._turns.findLast(({ record }) => record?.thread === this._name)?.job;
+    const last = this.turns.findLast(({ record }) => record?.thread === this._name)?.job;
     if (last != null) {
       const { jobs } = await this._server.jobs(1, { ids: last });
       const name = jobs[0]?.thread ?? this._name;
@@ -194,9 +171,9 @@ export class Conversation implements IDisposable {
         return;
       }
     }
-    this._state = this._thread !== null || this._state === 'gone' ? 'gone' : 'new';
-    this._thread = null;
-    this._turns = [];
+    this.state = this.thread !== null || this.state === 'gone' ? 'gone' : 'new';
+    this.thread = null;
+    this.turns = [];
     this._mark = '';
   }
 
@@ -225,46 +202,30 @@ export class Conversation implements IDisposable {
     );
   }
 
-  private _settled(): void {
+  protected override settled(): void {
     clearTimeout(this._later);
-    if (this._fetch.failure !== null && !this._disposed) {
+    if (this._fetch.failure !== null && !this.isDisposed) {
       this._later = setTimeout(() => this._fetch.ask(), AGAIN);
     }
-    this._tell();
+    super.settled();
   }
 
-  private _tell(): void {
-    if (!this._disposed) {
-      this._changed.emit();
-    }
-  }
-
-  private readonly _changed = new Signal<this, void>(this);
-  private readonly _ended = new Signal<this, void>(this);
-  private readonly _fetch = new ThrottledFetch(
-    () => this._read(),
-    () => this._settled()
-  );
-  private readonly _records = new Map<string, Job>();
-  private readonly _questions = new Map<string, readonly Message[]>();
-  private _thread: Thread | null = null;
-  private _turns: readonly Turn[] = [];
+  private readonly _fetch = this.fetch(() => this._read());
+  private readonly _records = new Map<string, JobInfo>();
+  private readonly _questions = new Map<string, readonly MessageInfo[]>();
   private _viewer: string | null = null;
   /** Whether other users than the viewer take part. */
   private _named = false;
-  private _state: Conversation['state'] = 'not-read';
   /** The thread when its turns were read: while it is the same, so are they. */
   private _mark = '';
-  private _sending = false;
   private _later: ReturnType<typeof setTimeout> | undefined;
-  private _disposed = false;
 }
 
 /** Return the author of a job that was forked from another thread; its retries have none. */
-function askerOf(record: Job | null): string | null {
+function askerOf(record: JobInfo | null): string | null {
   return record?.retry_of === null ? record.submitted_by : null;
 }
 
-function titleOf({ record }: Turn): readonly Message[] {
+function titleOf({ record }: Turn): readonly MessageInfo[] {
   return record === null ? [] : [{ role: 'user', content: record.title }];
 }

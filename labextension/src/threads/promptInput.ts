@@ -64,8 +64,7 @@ export class PromptInput {
     this._hint.setAttribute('role', 'status');
     this._hint.id = `${names.id}-hint`;
     this._text.setAttribute('aria-describedby', this._hint.id);
-    const row = element('div', 'composing');
-    row.append(this._model, names, this._hint, this._button);
+    const row = element('div', 'composing', this._model, names, this._hint, this._button);
     this.node.append(this._error, this._text, row);
   }
 

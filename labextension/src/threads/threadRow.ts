@@ -2,12 +2,12 @@
 
 import { copyIcon, deleteIcon, editIcon } from '@jupyterlab/ui-components';
 
-import { actionBar, iconButton, mainButton, type Row, span } from '../panel/rows';
+import { iconButton, type Row, RowParts } from '../panel/rows';
 import { clipped, isolated } from '../render/boundedText';
 import { setText } from '../render/dom';
 import { trans } from '../translation';
 import { agoLabel, stateLabel } from '../views/jobLabels';
-import type { Thread } from '../wire/types';
+import type { ThreadInfo } from '../wire/types';
 import type { ThreadActions } from './threadView';
 
 export interface ThreadRowActions extends ThreadActions {
@@ -16,24 +16,18 @@ export interface ThreadRowActions extends ThreadActions {
   beginThread(): void;
 }
 
-export function threadRow({ name }: Thread, actions: ThreadRowActions): Row<Thread> {
-  const node = document.createElement('li');
-  node.className = 'jp-bgstream-row';
-  node.dataset.thread = name;
-  const [title, preview, state, details] = [span('title'), span('preview'), span('state'), span('details')];
-  const facts = span('facts');
-  facts.append(state, details);
-  const open = mainButton(() => actions.openThread(name), title, preview, facts);
-  open.title = `${trans.__('Open the thread')}\n${name}`;
-  setText(title, name);
-  node.append(
-    open,
-    actionBar(
-      iconButton('fork', trans.__('Fork the thread %1', name), copyIcon, () => actions.fork(name, null)),
-      iconButton('rename', trans.__('Rename the thread %1', name), editIcon, () => actions.rename(name)),
-      iconButton('delete', trans.__('Delete the thread %1', name), deleteIcon, () => actions.remove(name))
-    )
+export function threadRow({ name }: ThreadInfo, actions: ThreadRowActions): Row<ThreadInfo> {
+  const parts = new RowParts(
+    () => actions.openThread(name),
+    iconButton('fork', trans.__('Fork the thread %1', name), copyIcon, () => actions.fork(name, null)),
+    iconButton('rename', trans.__('Rename the thread %1', name), editIcon, () => actions.rename(name)),
+    iconButton('delete', trans.__('Delete the thread %1', name), deleteIcon, () => actions.remove(name))
   );
+  const { node, title, preview, state, details } = parts;
+  node.dataset.thread = name;
+  parts.facts.append(state, details);
+  parts.main.title = `${trans.__('Open the thread')}\n${name}`;
+  setText(title, name);
   return {
     node,
     update: thread => {
@@ -45,7 +39,7 @@ export function threadRow({ name }: Thread, actions: ThreadRowActions): Row<Thre
   };
 }
 
-function detailsOf({ jobs, model, updated_at, forked_from }: Thread): string {
+function detailsOf({ jobs, model, updated_at, forked_from }: ThreadInfo): string {
   return [
     forked_from === null ? '' : trans.__('forked from %1', isolated(forked_from)),
     jobs === 0 ? '' : trans._n('%1 job', '%1 jobs', jobs),

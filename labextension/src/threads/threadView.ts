@@ -1,6 +1,6 @@
 /** The view of a thread: the conversation, live, and the input of the next question. Plain DOM. */
 
-import { element, setText } from '../render/dom';
+import { arrange, button, element, setText, textButton } from '../render/dom';
 import { trans } from '../translation';
 import type { ViewContext } from '../views/answerView';
 import type { Conversation } from './conversation';
@@ -74,29 +74,20 @@ export class ThreadView {
     this._scroller.setAttribute('role', 'region');
     this._scroller.setAttribute('aria-label', trans.__('Conversation'));
     this._scroller.addEventListener('scroll', () => this._scrolled());
-    this._earlier.dataset.action = 'show-earlier';
-    this._earlier.addEventListener('click', () => this._showEarlier());
-    this._newest.dataset.action = 'newest';
-    this._newest.addEventListener('click', () => this._toEnd());
     this._newest.title = trans.__('Scroll to the newest');
-    for (const button of [this._earlier, this._newest]) {
-      button.type = 'button';
-    }
+    this._newest.hidden = true;
     const header = element('header', 'threadhead');
-    const tools = element('span', 'threadtools');
     this._tools.push(
-      tool('fork', trans.__('Fork'), () => actions.fork(conversation.name, null)),
-      tool('rename', trans.__('Rename'), () => actions.rename(conversation.name)),
-      tool('delete', trans.__('Delete'), () => actions.remove(conversation.name))
+      textButton('fork', trans.__('Fork'), () => actions.fork(conversation.name, null)),
+      textButton('rename', trans.__('Rename'), () => actions.rename(conversation.name)),
+      textButton('delete', trans.__('Delete'), () => actions.remove(conversation.name))
     );
-    tools.append(...this._tools);
     if (back !== undefined) {
-      header.append(tool('back', trans.__('‹ All'), back));
+      header.append(textButton('back', trans.__('‹ All'), back));
     }
-    header.append(this._name, this._origin, tools);
+    header.append(this._name, this._origin, element('span', 'threadtools', ...this._tools));
     this._scroller.append(this._earlier, this._empty, this._turns);
-    const body = element('div', 'threadbody');
-    body.append(this._scroller, this._newest);
+    const body = element('div', 'threadbody', this._scroller, this._newest);
     this.node.append(header, this._status, body, this._input.node);
   }
 
@@ -139,7 +130,7 @@ export class ThreadView {
     setText(this._earlier, trans.__('Show earlier turns (%1)', begin));
     this._earlier.hidden = begin === 0;
     const gone = new Map(this._views);
-    drawn.forEach((turn, i) => {
+    for (const turn of drawn) {
       let view = this._views.get(turn.id);
       if (view === undefined) {
         view = new TurnView(turn, conversation.askerOf(turn), context, job => actions.fork(conversation.name, job));
@@ -148,11 +139,11 @@ export class ThreadView {
         gone.delete(turn.id);
         view.update(turn, conversation.askerOf(turn));
       }
-      const there = this._turns.children[i];
-      if (there !== view.node) {
-        this._turns.insertBefore(view.node, there ?? null);
-      }
-    });
+    }
+    arrange(
+      this._turns,
+      drawn.flatMap(({ id }) => this._views.get(id)?.node ?? [])
+    );
     gone.forEach((view, id) => {
       view.dispose();
       this._views.delete(id);
@@ -207,27 +198,14 @@ export class ThreadView {
   private readonly _tools: HTMLButtonElement[] = [];
   private readonly _status = element('div', 'threadstatus');
   private readonly _scroller = element('div', 'conversation');
-  private readonly _earlier = element('button', 'textbutton');
+  private readonly _earlier = textButton('show-earlier', '', () => this._showEarlier());
   private readonly _empty = element('p', 'empty');
   private readonly _turns = element('ol', 'turns');
-  private readonly _newest = hidden(element('button', 'newest', trans.__('↓ Newest')));
+  private readonly _newest = button('newest', 'newest', () => this._toEnd(), trans.__('↓ Newest'));
   /** By the id of the turn. */
   private readonly _views = new Map<string, TurnView>();
   /** The first turn that is drawn. */
   private _first: string | null = null;
   private _atEnd = true;
   private _top = 0;
-}
-
-function tool(action: string, words: string, onClick: () => void): HTMLButtonElement {
-  const button = element('button', 'textbutton', words);
-  button.type = 'button';
-  button.dataset.action = action;
-  button.addEventListener('click', onClick);
-  return button;
-}
-
-function hidden(button: HTMLButtonElement): HTMLButtonElement {
-  button.hidden = true;
-  return button;
 }

@@ -1,14 +1,11 @@
 /** Model of the threads: the list, which is updated while it is visible, and the open threads. */
 
-import type { IDisposable } from '@lumino/disposable';
-import { type ISignal, Signal } from '@lumino/signaling';
-
 import { trans } from '../translation';
 import type { Denial, Disposable, News } from '../wire/jobFeed';
 import type { Live } from '../wire/liveJobs';
 import type { Requests } from '../wire/restClient';
-import { ThrottledFetch } from '../wire/throttledFetch';
-import type { Thread } from '../wire/types';
+import { LiveModel } from '../wire/serverModel';
+import type { ThreadInfo } from '../wire/types';
 import { Conversation, type ConversationServer, type Draft } from './conversation';
 
 const LIMIT = 100;
@@ -17,81 +14,52 @@ const MODELS_FOR = 60_000; // ms
 
 type Server = ConversationServer & Pick<Requests, 'fork' | 'rename' | 'removeThread' | 'models' | 'mayWrite'>;
 
-export class ThreadsModel implements IDisposable {
+/** The threads, the models and what the user may do. */
+export class ThreadsModel extends LiveModel {
+  /** Threads, the most recently used first. */
+  threads: readonly ThreadInfo[] = [];
+  /** Available models, by their full names and aliases. */
+  models: readonly string[] = [];
+  /** The default model. */
+  defaultModel: string | null = null;
+
   constructor(
     live: Pick<Live, 'listen'>,
     private readonly _server: Server
   ) {
-    this._listening = live.listen(news => this._hear(news));
+    super(live);
   }
 
-  get isDisposed(): boolean {
-    return this._disposed;
-  }
-
-  dispose(): void {
-    this._disposed = true;
-    this._listening.dispose();
-    this._fetch.dispose();
+  override dispose(): void {
     [...this._open].forEach(conversation => conversation.dispose());
-    Signal.clearData(this);
-  }
-
-  /** Emitted when threads, models or permissions changed. */
-  get changed(): ISignal<this, void> {
-    return this._changed;
-  }
-
-  /** Threads, the most recently used first. */
-  get threads(): readonly Thread[] {
-    return this._threads;
-  }
-
-  /** Available models, by their full names and aliases. */
-  get models(): readonly string[] {
-    return this._models;
-  }
-
-  /** The default model. */
-  get defaultModel(): string | null {
-    return this._default;
+    super.dispose();
   }
 
   /** Why no prompt can be submitted now; null if one can. */
   get hindrance(): { code: 'offline' | Denial['code']; message: string } | null {
-    if (this._denial !== null) {
-      const { code, message } = this._denial;
+    if (this.denial !== null) {
+      const { code, message } = this.denial;
       // A reload would lose the draft; a sign-in in another page keeps it.
       return code === 'forbidden'
-        ? this._denial
+        ? this.denial
         : { code, message: trans.__('%1. Or sign in in another tab: that keeps what you write.', message) };
     }
     if (!this._mayWrite) {
       const message = trans.__('You may read this thread. This server does not let you submit prompts.');
       return { code: 'forbidden', message };
     }
-    return this._online ? null : { code: 'offline', message: trans.__('Reconnecting… What you write is kept.') };
+    return this.online ? null : { code: 'offline', message: trans.__('Reconnecting… What you write is kept.') };
   }
 
   /** Why the list may be outdated; null if it is not. */
   get trouble(): string | null {
-    return this._online ? this._fetch.failure : null; // the panel shows already that the page is offline
+    return this.online ? this._fetch.failure : null; // the panel shows already that the page is offline
   }
 
-  /** Why the server denies this page; null if it does not or if this is unknown. */
-  get denial(): Denial | null {
-    return this._denial;
-  }
-
-  /** Update the list until the result is disposed of. */
-  look(): Disposable {
-    this._lookers++;
+  override look(): Disposable {
+    const looking = super.look();
     this._ask();
-    return {
-      dispose: () => {
-        this._lookers--;
-      }
-    };
+    return looking;
   }
 
   /** Follow a thread, which may not have begun yet, until what this returns is disposed of. */
@@ -148,9 +116,9 @@ export class ThreadsModel implements IDisposable {
     this._modelsAt = now;
     try {
       const list = await this._server.models();
-      this._default = list.default;
-      this._models = [...new Set([...Object.keys(list.aliases), ...list.providers.flatMap(({ models }) => models)])];
-      this._settled();
+      this.defaultModel = list.default;
+      this.models = [...new Set([...Object.keys(list.aliases), ...list.providers.flatMap(({ models }) => models)])];
+      this.settled();
     } catch {
       this._modelsAt = -Infinity; // a name can be written without a list
     }
@@ -159,17 +127,15 @@ export class ThreadsModel implements IDisposable {
   private async _readPermission(): Promise<void> {
     try {
       this._mayWrite = await this._server.mayWrite();
-      this._settled();
+      this.settled();
     } catch {
       // If prompts are forbidden, the refused request shows the reason.
     }
   }
 
-  private _hear(news: News): void {
+  protected hear(news: News): void {
     if (news.type === 'hello' || news.type === 'offline') {
-      this._online = news.type === 'hello';
-      this._denial = news.type === 'offline' ? (news.denial ?? null) : null;
-      this._changed.emit();
+      this.changed.emit();
     }
     // A hint does not say which thread it is about; a conversation that is the same costs one small answer.
     if (news.type === 'hello' || news.type === 'job') {
@@ -179,37 +145,19 @@ export class ThreadsModel implements IDisposable {
   }
 
   private _ask(): void {
-    if (this._lookers > 0) {
+    if (this.lookers > 0) {
       this._fetch.ask();
     }
   }
 
   private async _read(): Promise<void> {
-    this._threads = (await this._server.threads({ limit: String(LIMIT) })).threads;
+    this.threads = (await this._server.threads({ limit: String(LIMIT) })).threads;
   }
 
-  private _settled(): void {
-    if (!this._disposed) {
-      this._changed.emit();
-    }
-  }
-
-  private readonly _listening: Disposable;
-  private readonly _changed = new Signal<this, void>(this);
-  private readonly _fetch = new ThrottledFetch(
-    () => this._read(),
-    () => this._settled()
-  );
+  private readonly _fetch = this.fetch(() => this._read());
   private readonly _open = new Set<Conversation>();
   /** Open threads, by name. */
   private readonly _drafts = new Map<string, Draft>();
-  private _threads: readonly Thread[] = [];
-  private _lookers = 0;
-  private _models: readonly string[] = [];
   private _modelsAt = -Infinity;
-  private _default: string | null = null;
   private _mayWrite = true;
-  private _online = false;
-  private _denial: Denial | null = null;
-  private _disposed = false;
 }

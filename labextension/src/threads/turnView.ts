@@ -1,13 +1,13 @@
 /** The view of one turn of a thread: the question, and the answer as in every other view. */
 
 import { clipped, LongList } from '../render/boundedText';
-import { element, setText } from '../render/dom';
+import { element, setText, textButton } from '../render/dom';
 import { PlainText } from '../render/plainText';
 import { TextPane } from '../render/textPane';
 import { trans } from '../translation';
 import { AnswerView, type ViewContext } from '../views/answerView';
 import { hasEnded } from '../wire/fold';
-import type { Message, ToolCall } from '../wire/types';
+import type { MessageInfo, ToolCallInfo } from '../wire/types';
 import { textOf, type Turn } from './turns';
 
 const ROLES = {
@@ -22,22 +22,16 @@ export class TurnView {
 
   /**
    * @param asker is the label of the author.
-   * @param fork begins a thread with all up to this job.
+   * @param _forkAt begins a thread with all up to this job.
    */
   constructor(
     turn: Turn,
     asker: string,
     private readonly _context: ViewContext,
-    fork: (job: string) => void
+    private readonly _forkAt: (job: string) => void
   ) {
     this._turn = turn;
-    this._fork.type = 'button';
-    this._fork.dataset.action = 'fork-here';
     this._fork.title = trans.__('Begin another thread with the conversation up to here');
-    this._fork.addEventListener('click', () => {
-      const { record, job } = this._turn;
-      fork(record?.id ?? job ?? '');
-    });
     this.node.append(this._asked, this._answer, this._fork);
     this.update(turn, asker);
   }
@@ -61,26 +55,26 @@ export class TurnView {
     this._fork.hidden = job === null || !(record === null || hasEnded(record.status));
   }
 
-  private _showAsked(asked: readonly Message[], asker: string): void {
+  private _showAsked(asked: readonly MessageInfo[], asker: string): void {
     if (asker === this._asker && isSame(asked, this._shown)) {
       return;
     }
     this._asker = asker;
     this._shown = asked;
     this._panes.splice(0).forEach(pane => pane.dispose());
-    const list = new LongList<Message>('messages', 'div', message => this._messageNode(message, asker));
+    const list = new LongList<MessageInfo>('messages', 'div', message => this._messageNode(message, asker));
     list.show(asked);
     this._asked.replaceChildren(list.node, list.more);
   }
 
-  private _messageNode({ role, content, tool_calls }: Message, asker: string): HTMLElement {
+  private _messageNode({ role, content, tool_calls }: MessageInfo, asker: string): HTMLElement {
     const node = element('div', 'said');
     node.dataset.role = role;
     const name = element('span', 'role', role === 'user' ? clipped(asker) : ROLES[role]());
     name.dir = 'auto';
     // As it was typed: a prompt is no Markdown, and its lines are its own.
     node.append(name, role === 'assistant' ? this._rendered(textOf(content)) : plainNode(textOf(content)));
-    const calls = new LongList<ToolCall>('calls', 'div', call => plainNode(`${call.name}(${call.arguments})`));
+    const calls = new LongList<ToolCallInfo>('calls', 'div', call => plainNode(`${call.name}(${call.arguments})`));
     calls.show(tool_calls ?? []);
     node.append(calls.node, calls.more);
     return node;
@@ -119,14 +113,16 @@ export class TurnView {
   private _turn: Turn;
   private readonly _asked = element('div', 'asked');
   private readonly _answer = element('div', 'answered');
-  private readonly _fork = element('button', 'textbutton', trans.__('Fork from here'));
+  private readonly _fork = textButton('fork-here', trans.__('Fork from here'), () =>
+    this._forkAt(this._turn.record?.id ?? this._turn.job ?? '')
+  );
   private readonly _gone = element('div', 'gone');
   private readonly _panes: TextPane[] = [];
   private _pane: TextPane | null = null;
   private _view: AnswerView | null = null;
   private _asker: string | null = null;
   /** The question on the screen. */
-  private _shown: readonly Message[] = [];
+  private _shown: readonly MessageInfo[] = [];
 }
 
 function plainNode(text: string): HTMLElement {
@@ -136,7 +132,7 @@ function plainNode(text: string): HTMLElement {
 }
 
 /** Return whether messages are equal. They may be long: while nothing was read anew they are the same array. */
-function isSame(one: readonly Message[], other: readonly Message[]): boolean {
+function isSame(one: readonly MessageInfo[], other: readonly MessageInfo[]): boolean {
   return (
     one === other ||
     (one.length === other.length &&

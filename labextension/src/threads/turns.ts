@@ -1,17 +1,17 @@
 /** Turns of a thread: each question with the job that answers it, also turns without an answer. */
 
-import type { Job, Message, Part, ThreadMessage } from '../wire/types';
+import type { JobInfo, MessageInfo, PartInfo, ThreadMessageInfo } from '../wire/types';
 
 export interface Turn {
   /** Stays the same after retries and updates. */
   id: string;
-  asked: readonly Message[];
+  asked: readonly MessageInfo[];
   /** The author's name; null if it is not known, as for a kernel's job. */
   asker: string | null;
   /** A job of the chain of retries that answers; null if it was deleted. */
   job: string | null;
   /** The job's record; null if it is deleted, or of another thread. */
-  record: Job | null;
+  record: JobInfo | null;
   /** The complete answer, if there is one. */
   answer: string | null;
 }
@@ -19,7 +19,7 @@ export interface Turn {
 /** Consecutive messages of one job. */
 interface Segment {
   job: string | null;
-  messages: ThreadMessage[];
+  messages: ThreadMessageInfo[];
 }
 
 /**
@@ -28,12 +28,12 @@ interface Segment {
  * `messages` are those that the next job will send, in order. Turns without an answer are only in `jobs`, which are newest
  * first; such a turn precedes the next turn that was submitted after it.
  */
-export function turnsOf(messages: readonly ThreadMessage[], jobs: readonly Job[]): Turn[] {
+export function turnsOf(messages: readonly ThreadMessageInfo[], jobs: readonly JobInfo[]): Turn[] {
   const rootOf = rootsOf(jobs);
   const byId = new Map(jobs.map(job => [job.id, job]));
   /** Return the author of the first job: a retry has no author. */
   const askerOf = (root: string): string | null => byId.get(root)?.submitted_by ?? null;
-  const newest = new Map<string, Job>();
+  const newest = new Map<string, JobInfo>();
   const order: string[] = []; // roots, the oldest first
   for (const job of [...jobs].reverse()) {
     const root = rootOf(job.id);
@@ -81,14 +81,14 @@ export function turnsOf(messages: readonly ThreadMessage[], jobs: readonly Job[]
 }
 
 /** Return the text of a message; images, files and recordings are described. */
-export function textOf(content: Message['content']): string {
+export function textOf(content: MessageInfo['content']): string {
   if (typeof content === 'string') {
     return content;
   }
   return content.map(part => (part.type === 'text' ? part.text : `[${described(part)}]`)).join('\n');
 }
 
-function described(part: Exclude<Part, { type: 'text' }>): string {
+function described(part: Exclude<PartInfo, { type: 'text' }>): string {
   return `${part.type === 'file' ? part.name : part.media_type}, ${sizeOf(part.bytes)}`;
 }
 
@@ -101,7 +101,7 @@ function sizeOf(bytes: number): string {
 }
 
 /** Return the first job of a chain of retries. */
-function rootsOf(jobs: readonly Job[]): (id: string) => string {
+function rootsOf(jobs: readonly JobInfo[]): (id: string) => string {
   const older = new Map(jobs.map(({ id, retry_of }) => [id, retry_of]));
   return id => {
     let root = id;
@@ -112,7 +112,7 @@ function rootsOf(jobs: readonly Job[]): (id: string) => string {
   };
 }
 
-function segmentsOf(messages: readonly ThreadMessage[]): Segment[] {
+function segmentsOf(messages: readonly ThreadMessageInfo[]): Segment[] {
   const segments: Segment[] = [];
   for (const message of messages) {
     const last = segments.at(-1);

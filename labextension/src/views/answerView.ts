@@ -1,7 +1,7 @@
 /** The answer to one question: the view of its newest job, and the jobs that it retries. */
 
 import { Disclosure } from '../render/foldedAnswer';
-import { element } from '../render/dom';
+import { arrange, element } from '../render/dom';
 import type { Markdown } from '../render/textPane';
 import type { Disposable, JobFeed } from '../wire/jobFeed';
 import { hasEnded } from '../wire/fold';
@@ -94,9 +94,7 @@ export class AnswerView {
       this._earlier.delete(id);
     });
     const nodes = [...earlier].reverse().flatMap(({ id }) => this._earlier.get(id)?.node ?? []);
-    if (nodes.length !== this._before.childElementCount || nodes.some((node, i) => node !== this._before.children[i])) {
-      this._before.replaceChildren(...nodes);
-    }
+    arrange(this._before, nodes);
   }
 
   private _view: JobView;

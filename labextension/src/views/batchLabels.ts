@@ -13,13 +13,7 @@ import { errorMessage } from './errorMessages';
 export type BatchState = 'connecting' | 'missing' | 'partly' | 'paused' | BatchInfo['status'];
 
 /** The part of a batch that a notebook file has too. */
-export interface BatchSnapshot {
-  status: BatchInfo['status'];
-  title: string;
-  total: number;
-  counts: EndCounts;
-  paused?: Paused | null;
-}
+export type BatchSnapshot = Pick<BatchInfo, 'status' | 'title' | 'total' | 'counts'> & { paused?: Paused | null };
 
 /** Return the state of a batch's view: a batch with answers has not failed as a whole. */
 export function batchState({ status, counts, paused }: Omit<BatchSnapshot, 'title' | 'total'>): BatchState {

@@ -74,9 +74,7 @@ export class BatchView {
       this._stop.node
     );
     setText(this._list, trans.__('Show jobs'));
-    const below = element('div', 'below');
-    below.append(this._numbers, this._list);
-    node.append(line, this._bar.node, below, this._stalled, problem);
+    node.append(line, this._bar.node, element('div', 'below', this._numbers, this._list), this._stalled, problem);
   }
 
   private _update(batch: BatchInfo | null, trouble: ErrorInfo | Denial | null): void {
@@ -92,11 +90,8 @@ export class BatchView {
         this._shell.refusal = null;
         this._rate = new BatchRate(); // the pause must not count for the speed
       }
-      this._rate.note({
-        at: Date.now() / 1000,
-        ended: endedOf(batch.counts),
-        tokens: batch.usage.output_tokens
-      });
+      const { counts, usage } = batch;
+      this._rate.note({ at: Date.now() / 1000, ended: endedOf(counts), tokens: usage.output_tokens });
     }
     this._show();
     this._reportSeen();
@@ -185,7 +180,7 @@ export class BatchView {
   private readonly _stop = this._shell.request({
     name: 'stop',
     action: 'stop',
-    send: () => this._options.batches.cancel(this.batch),
+    send: () => this._options.batches.change(this.batch, 'cancel'),
     busy: () => trans.__('Stopping…'),
     refused: reason => ({ code: 'not_stopped', message: trans.__('Not stopped: %1', reason) }),
     once: true
@@ -193,14 +188,14 @@ export class BatchView {
   private readonly _retry = this._shell.request({
     name: 'retry',
     action: 'retry-batch',
-    send: () => this._options.batches.retry(this.batch),
+    send: () => this._options.batches.change(this.batch, 'retry'),
     busy: () => trans.__('Retrying…'),
     refused: reason => ({ code: 'not_retried', message: trans.__('Not retried: %1', reason) })
   });
   private readonly _resume = this._shell.request({
     name: 'retry',
     action: 'resume-batch',
-    send: () => this._options.batches.resume(this.batch),
+    send: () => this._options.batches.change(this.batch, 'resume'),
     busy: () => trans.__('Resuming…'),
     refused: reason => ({ code: 'not_resumed', message: trans.__('Not resumed: %1', reason) })
   });

@@ -24,11 +24,9 @@ export class CompareView {
     );
     this._views = jobs.map(each => {
       const view = new AnswerView({ ...each, ...context });
-      const column = element('section', 'column');
       const name = clipped(each.model);
-      const heading = element('h4', 'heading', name);
+      const column = element('section', 'column', element('h4', 'heading', name), view.node);
       column.setAttribute('aria-label', name);
-      column.append(heading, view.node);
       this.node.append(column);
       return view;
     });

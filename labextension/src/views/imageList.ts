@@ -110,8 +110,7 @@ class Figure {
     this._pixels.addEventListener('error', () => this._fail(trans.__('This browser cannot draw it.')));
     this.node.dataset.state = 'loading';
     this.node.dataset.image = _image?.id ?? '';
-    const words = element('figcaption', 'caption');
-    words.append(this._name, this._reason, this._save, this._again);
+    const words = element('figcaption', 'caption', this._name, this._reason, this._save, this._again);
     this.node.append(this._pixels, words);
     if (source !== '') {
       this._draw(source, drawProblemOfUri(source));

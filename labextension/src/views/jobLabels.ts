@@ -3,7 +3,7 @@
 import { hasText } from '../outputs/endReason';
 import { trans } from '../translation';
 import type { Answer, Attempt, Times } from '../wire/fold';
-import type { Cost, EndCounts, End, ErrorInfo, Status, Usage } from '../wire/types';
+import type { Cost, EndCounts, End, ErrorInfo, Status, UsageInfo } from '../wire/types';
 import { formatDuration, formatNumber } from './format';
 
 /** The states that views have labels for. */
@@ -155,13 +155,13 @@ export function agoLabel(at: number): string {
 }
 
 /** Return the number of output tokens. */
-export function tokenLabel(usage: Usage | null): string {
+export function tokenLabel(usage: UsageInfo | null): string {
   const count = usage?.output_tokens;
   return count == null ? '' : trans._n('%2 token', '%2 tokens', count, formatNumber(count));
 }
 
 /** Return the token counts by kind, for a tooltip. */
-export function usageLabel(usage: Usage | null): string {
+export function usageLabel(usage: UsageInfo | null): string {
   const parts = [
     [usage?.input_tokens, (count: string) => trans.__('%1 in', count)],
     [usage?.output_tokens, (count: string) => trans.__('%1 out', count)],

@@ -7,7 +7,7 @@ import { PlainText } from '../render/plainText';
 import { prettyJson } from '../render/prettyJson';
 import type { Markdown } from '../render/textPane';
 import { trans } from '../translation';
-import type { Citation, Partial, ToolCall } from '../wire/types';
+import type { CitationInfo, Partial, ToolCallInfo } from '../wire/types';
 import { formatNumber } from './format';
 
 /** Number of citations above which they are folded. */
@@ -18,11 +18,13 @@ const LONGEST_ADDRESS = 8192;
 
 /** The folded reasoning. */
 export class Reasoning {
-  readonly node = element('details', 'reasoning');
-
-  constructor() {
-    this.node.append(element('summary', 'summary', trans.__('Reasoning')), this._text.node);
-  }
+  private readonly _text = new PlainText(element('div', 'plain'));
+  readonly node = element(
+    'details',
+    'reasoning',
+    element('summary', 'summary', trans.__('Reasoning')),
+    this._text.node
+  );
 
   /** Show the reasoning. `alone`: there is no other text, so open it once. */
   show(text: string, alone: boolean): void {
@@ -33,7 +35,6 @@ export class Reasoning {
     this._text.show(text);
   }
 
-  private readonly _text = new PlainText(element('div', 'plain'));
   private _opened = false;
 }
 
@@ -46,7 +47,7 @@ export class CitationList {
     this.node.append(this._count, this._list.node, this._list.more);
   }
 
-  show(citations: readonly Citation[]): void {
+  show(citations: readonly CitationInfo[]): void {
     if (citations.length > 0 && this.node.hidden) {
       this.node.open = citations.length <= CITATIONS_IN_SIGHT;
     }
@@ -95,31 +96,27 @@ export class EarlierAttempts {
 }
 
 /** Make the list of tool calls. */
-export function toolCallList(): LongList<ToolCall> {
-  return new LongList('tools', 'div', ({ name, arguments: text }: ToolCall) => {
+export function toolCallList(): LongList<ToolCallInfo> {
+  return new LongList('tools', 'div', ({ name, arguments: text }: ToolCallInfo) => {
     const item = foldedText('tool', trans.__('Asks for the tool %1', name), text, prettyJson);
     item.lastElementChild?.classList.add('jp-bgstream-arguments');
     return item;
   });
 }
 
-function citationItem({ url, title }: Citation): HTMLElement {
-  const item = element('li', 'source');
+function citationItem({ url, title }: CitationInfo): HTMLElement {
   const host = hostOf(url);
   if (host === null) {
-    item.textContent = clipped(title || url); // other addresses of a model must not be links
-    return item;
+    return element('li', 'source', clipped(title || url)); // other addresses of a model must not be links
   }
   const link = element('a', 'link', clipped(title || url));
   link.href = url;
   link.title = clipped(url, 2000);
   link.target = '_blank';
   link.rel = 'noopener noreferrer nofollow';
-  item.append(link);
-  if (title !== '') {
-    item.append(' ', element('span', 'host', clipped(host))); // a title may name another site than the link
-  }
-  return item;
+  // A title may name another site than the link.
+  const site = title === '' ? [] : [' ', element('span', 'host', clipped(host))];
+  return element('li', 'source', link, ...site);
 }
 
 /** Return the host of a web page's address; null for any other. */

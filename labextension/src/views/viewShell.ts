@@ -1,7 +1,7 @@
 /** The frame that the views of a job and of a batch share. Plain DOM, so that the widget can use it as well. */
 
 import { sentence } from '../render/boundedText';
-import { element, keepKeys, setDenial, setText } from '../render/dom';
+import { button, element, keepKeys, setDenial, setText } from '../render/dom';
 import { trans } from '../translation';
 import type { Denial } from '../wire/jobFeed';
 import type { Cost, ErrorInfo } from '../wire/types';
@@ -34,6 +34,8 @@ export interface RequestOptions {
 
 /** The state line, the problem, the buttons, the clock, and whether a reader can see the view. */
 export class ViewShell {
+  /** Whether the view is in the part of the page that is on the screen. */
+  isInSight = false;
   readonly node = element('div', 'view');
   readonly line = element('div', 'line');
   readonly elapsed = element('span', 'elapsed');
@@ -50,7 +52,7 @@ export class ViewShell {
     this.state.setAttribute('role', 'status');
     this.state.setAttribute('aria-live', 'polite');
     this._observer = new IntersectionObserver(entries => {
-      this._inSight = entries.at(-1)?.isIntersecting ?? false;
+      this.isInSight = entries.at(-1)?.isIntersecting ?? false;
       _options.moved();
     });
     this._observer.observe(this.node);
@@ -64,14 +66,9 @@ export class ViewShell {
     this.node.remove();
   }
 
-  /** Whether the view is in the part of the page that is on the screen. */
-  get isInSight(): boolean {
-    return this._inSight;
-  }
-
   /** Whether a reader can see the view. */
   get isVisible(): boolean {
-    return this._inSight && document.visibilityState === 'visible';
+    return this.isInSight && document.visibilityState === 'visible';
   }
 
   /** Whether the server denies the page. */
@@ -81,23 +78,20 @@ export class ViewShell {
 
   /** Take the focus: the first button that is shown, or the view while none is. */
   focus(): void {
-    const button = this._buttons.find(({ hidden }) => !hidden);
-    if (button === undefined) {
+    const first = this._buttons.find(({ hidden }) => !hidden);
+    if (first === undefined) {
       // Only while it has the focus: a click on the text belongs to the notebook.
       this.node.tabIndex = -1;
       this.node.addEventListener('blur', () => this.node.removeAttribute('tabindex'), { once: true });
     }
-    (button ?? this.node).focus({ preventScroll: true });
+    (first ?? this.node).focus({ preventScroll: true });
   }
 
   /** Make a button. The first button takes the focus first. */
   button(name: string, action: string, press: () => void): HTMLButtonElement {
-    const button = element('button', name);
-    button.type = 'button';
-    button.dataset.action = action;
-    button.addEventListener('click', press);
-    this._buttons.push(button);
-    return button;
+    const made = button(name, action, press);
+    this._buttons.push(made);
+    return made;
   }
 
   /** Make a button that sends a request. */
@@ -107,7 +101,7 @@ export class ViewShell {
 
   /** Show or hide buttons. The focus of a hidden button moves to another one, or to the view. */
   arrange(change: () => void): void {
-    const focused = this._buttons.find(button => button === document.activeElement);
+    const focused = this._buttons.find(each => each === document.activeElement);
     change();
     if (focused?.hidden === true) {
       this.focus();
@@ -156,7 +150,6 @@ export class ViewShell {
   private readonly _observer: IntersectionObserver;
   private readonly _buttons: HTMLButtonElement[] = [];
   private _denial: Denial | null = null;
-  private _inSight = false;
   /** The sentence of the problem that is shown. */
   private _message = '';
   private _ticker: ReturnType<typeof setInterval> | undefined;

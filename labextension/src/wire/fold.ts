@@ -4,7 +4,18 @@
  * The same fold as `jupyter_bgstream/core/state.py`; both run the cases in `tests/golden/fold.json`.
  */
 
-import type { Citation, Cost, End, ErrorInfo, Partial, ImageInfo, Status, ToolCall, Usage, WireEvent } from './types';
+import type {
+  CitationInfo,
+  Cost,
+  End,
+  ErrorInfo,
+  Partial,
+  ImageInfo,
+  Status,
+  ToolCallInfo,
+  UsageInfo,
+  WireEvent
+} from './types';
 
 /** A job as a viewer knows it: the fold of its log. Frozen; each event makes a new one. */
 export interface Answer {
@@ -14,10 +25,10 @@ export interface Answer {
   readonly attempt: number;
   readonly text: string;
   readonly reasoning: string;
-  readonly sources: readonly Citation[];
-  readonly tool_calls: readonly ToolCall[];
+  readonly sources: readonly CitationInfo[];
+  readonly tool_calls: readonly ToolCallInfo[];
   readonly images: readonly ImageInfo[];
-  readonly usage: Usage | null;
+  readonly usage: UsageInfo | null;
   /** Of all attempts. */
   readonly cost: Cost | null;
   readonly finish_reason: string | null;
@@ -202,7 +213,7 @@ function append<T>(list: readonly T[], item: T, fresh: FreshLists): readonly T[]
 }
 
 /** The same as `jupyter_bgstream/core/costs.py`. */
-function counted({ usage: before, cost }: Answer, usage: Usage): Changes {
+function counted({ usage: before, cost }: Answer, usage: UsageInfo): Changes {
   if (usage.cost === null) {
     // A known figure stays until another arrives.
     const { cost, cost_estimated } = before ?? usage;

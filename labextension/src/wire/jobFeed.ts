@@ -1,4 +1,4 @@
-/** Interfaces by which views follow jobs: over the page's socket or a kernel's relay. */
+/** How views follow jobs, over the page's socket or a kernel's relay: interfaces, and calls of listeners. */
 
 import type { Answer, Attempt, Times } from './fold';
 import type { ErrorInfo, ImageInfo, ServerFrame } from './types';
@@ -57,3 +57,14 @@ export interface JobFeed {
 /** Hints of the server that lists changed, and losses of the socket. */
 export type News =
   Extract<ServerFrame, { type: 'hello' | 'job' | 'batch' | 'notice' }> | { type: 'offline'; denial?: Denial | null };
+
+/** Call all listeners, even if one of them throws. */
+export function emitAll<T extends unknown[]>(listeners: Iterable<(...news: T) => void>, ...news: T): void {
+  for (const listener of [...listeners]) {
+    try {
+      listener(...news);
+    } catch (error) {
+      console.error('jupyter_bgstream: a listener failed', error);
+    }
+  }
+}

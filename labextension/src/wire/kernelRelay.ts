@@ -7,29 +7,14 @@
  */
 
 import { trans } from '../translation';
-import type { BatchFeed, BatchFollower } from './liveBatches';
+import type { BatchFeed, BatchFollower, BatchVerb } from './liveBatches';
 import type { Disposable } from './jobFeed';
-import { KernelImages } from './kernelImages';
+import { KernelCalls, type Model } from './kernelCalls';
 import { Live } from './liveJobs';
 import { RetryChains } from './retryChains';
-import { type BatchInfo, type ErrorInfo, type Job, PROTOCOL, type ServerFrame } from './types';
+import { type BatchInfo, type ErrorInfo, type JobInfo, PROTOCOL, type ServerFrame } from './types';
 
-/** A widget's model, as anywidget gives it. */
-export interface Model {
-  get(name: string): unknown;
-  send(content: unknown): void;
-  on(name: string, listener: (...args: never[]) => void): void;
-  off(name: string, listener: (...args: never[]) => void): void;
-}
-
-type Entry = Extract<ServerFrame, { type: 'events' | 'reset' | 'error' }> | { type: 'jobs'; jobs: Job[] };
-
-interface Done {
-  type: string;
-  call: string;
-  job?: Job;
-  error?: ErrorInfo;
-}
+type Entry = Extract<ServerFrame, { type: 'events' | 'reset' | 'error' }> | { type: 'jobs'; jobs: JobInfo[] };
 
 /** Send a message to a kernel that may be gone: then a comm throws. Return whether it was sent. */
 export function sendToKernel(model: Model, content: unknown): boolean {
@@ -42,106 +27,50 @@ export function sendToKernel(model: Model, content: unknown): boolean {
 }
 
 const BEAT = 20_000; // ms; a socket that is silent for longer counts as lost
-const PATIENCE = 3000; // ms until the kernel counts as busy
 
-/** The requests of a page to a kernel. */
-class Wishes implements Disposable {
-  constructor(private readonly _model: Model) {
-    _model.on('msg:custom', this._hear);
-  }
-
-  dispose(): void {
-    this._model.off('msg:custom', this._hear);
-  }
-
-  /** Send a request. Rejects if it is refused, and after a long silence, although it may still be executed. */
-  ask(verb: string, what: Record<string, string>): Promise<Job | null> {
-    const call = `${Date.now()}-${Math.random()}`; // other pages have calls of their own
-    return new Promise((resolve, reject) => {
-      const busy = new Error('the kernel is busy, and will do it as soon as it is free.');
-      const timer = setTimeout(() => reject(busy), PATIENCE);
-      this._calls.set(call, ({ job, error }) => {
-        clearTimeout(timer);
-        if (error === undefined) {
-          resolve(job ?? null);
-        } else {
-          reject(new Error(error.message));
-        }
-      });
-      try {
-        this._model.send({ type: verb, ...what, call });
-      } catch {
-        clearTimeout(timer);
-        this._calls.delete(call);
-        reject(new Error('the kernel that showed this is gone. Run the cell again.'));
-      }
-    });
-  }
-
-  private readonly _hear = (message: Done): void => {
-    if (message.type === 'done') {
-      this._calls.get(message.call)?.(message);
-      this._calls.delete(message.call);
+/** Call back at each change of the state, and with true when the kernel may be gone: any change proves the contrary. */
+function watchKernel(model: Model, listener: (suspect: boolean) => void): Disposable {
+  const hear = (): void => listener(false);
+  const doubt = (): void => listener(true);
+  model.on('change', hear);
+  model.on('comm_live_update', doubt);
+  return {
+    dispose: () => {
+      model.off('change', hear);
+      model.off('comm_live_update', doubt);
     }
   };
-
-  private readonly _calls = new Map<string, (done: Done) => void>();
 }
 
 /** A batch as the kernel relays it: its form is the widget's state. */
 export class KernelBatch implements BatchFeed, Disposable {
   constructor(private readonly _model: Model) {
-    this._wishes = new Wishes(_model);
+    this._calls = new KernelCalls(_model);
   }
 
   dispose(): void {
-    this._wishes.dispose();
+    this._calls.dispose();
   }
 
   follow(_: string, follower: BatchFollower): Disposable {
-    let suspect = false;
-    const tell = (): void => {
+    const tell = (suspect: boolean): void => {
       const offline = suspect || this._model.get('connection') === 'offline';
       const trouble = offline ? { code: 'offline', message: trans.__('Reconnecting…') } : this._model.get('error');
       follower(this._model.get('group') as BatchInfo | null, trouble as ErrorInfo | null);
     };
-    const hear = (): void => {
-      suspect = false;
-      tell();
-    };
-    // The kernel may be gone; any further message proves the contrary.
-    const doubt = (): void => {
-      suspect = true;
-      tell();
-    };
-    this._model.on('change', hear);
-    this._model.on('comm_live_update', doubt);
-    tell();
-    return {
-      dispose: () => {
-        this._model.off('change', hear);
-        this._model.off('comm_live_update', doubt);
-      }
-    };
+    tell(false);
+    return watchKernel(this._model, tell);
   }
 
-  async cancel(batch: string): Promise<void> {
-    await this._wishes.ask('cancel', { batch });
-  }
-
-  async retry(batch: string): Promise<void> {
-    await this._wishes.ask('retry', { batch });
-  }
-
-  async resume(batch: string): Promise<void> {
-    await this._wishes.ask('resume', { batch });
+  async change(batch: string, verb: BatchVerb): Promise<void> {
+    await this._calls.change(verb, { batch });
   }
 
   seen(): void {
     // The server does not know this page's viewers.
   }
 
-  private readonly _wishes: Wishes;
+  private readonly _calls: KernelCalls;
 }
 
 export class KernelFeed implements Disposable {
@@ -149,8 +78,7 @@ export class KernelFeed implements Disposable {
   readonly retries: RetryChains;
 
   constructor(private readonly _model: Model) {
-    this._wishes = new Wishes(_model);
-    this._images = new KernelImages(_model);
+    this._calls = new KernelCalls(_model);
     const connect = (): WebSocket => this._connect();
     this.live = new Live({
       url: () => 'kernel',
@@ -158,24 +86,21 @@ export class KernelFeed implements Disposable {
       WebSocket: function () {
         return connect();
       } as unknown as new (url: string) => WebSocket,
-      cancel: job => this._wishes.ask('cancel', { job }),
-      image: (job, image) => this._images.load(job, image)
+      cancel: job => this._calls.change('cancel', { job }),
+      image: (job, image) => this._calls.image(job, image)
     });
     this.retries = new RetryChains(this.live, {
       jobs: (_, { ids }) => Promise.resolve({ jobs: ids.split(',').flatMap(id => this._records.get(id) ?? []) }),
-      retry: async job => this._record(await this._wishes.ask('retry', { job }))
+      retry: async job => this._record(await this._calls.change('retry', { job }))
     });
-    _model.on('change', this._read);
-    _model.on('comm_live_update', this._doubt);
-    this._read();
+    this._watching = watchKernel(_model, suspect => this._update(suspect));
+    this._update(false);
     sendToKernel(_model, { type: 'relay', have: this._next });
   }
 
   dispose(): void {
-    this._model.off('change', this._read);
-    this._model.off('comm_live_update', this._doubt);
-    this._wishes.dispose();
-    this._images.dispose();
+    this._watching.dispose();
+    this._calls.dispose();
     clearInterval(this._beat);
     this.retries.dispose();
     this.live.dispose();
@@ -225,8 +150,7 @@ export class KernelFeed implements Disposable {
     }
   }
 
-  private readonly _read = (): void => {
-    this._suspect = false;
+  private _read(): void {
     for (let entry = this._entry(); entry !== undefined; entry = this._entry()) {
       this._next++;
       this._take(entry);
@@ -234,8 +158,7 @@ export class KernelFeed implements Disposable {
     if (this._next < Number(this._model.get('log') ?? 0)) {
       sendToKernel(this._model, { type: 'relay', have: this._next }); // an entry was lost
     }
-    this._maybeOnline();
-  };
+  }
 
   private _entry(): Entry | undefined {
     const entry = this._model.get(`log_${this._next}`);
@@ -264,7 +187,7 @@ export class KernelFeed implements Disposable {
     }
   }
 
-  private _record(job: Job | null): Job {
+  private _record(job: JobInfo | null): JobInfo {
     if (job === null) {
       throw new Error('the kernel did not say which job.');
     }
@@ -272,14 +195,11 @@ export class KernelFeed implements Disposable {
     return job;
   }
 
-  /** Whether the kernel may be gone; any further message proves the contrary. */
-  private readonly _doubt = (): void => {
-    this._suspect = true;
-    this._maybeOnline();
-  };
-
-  private _maybeOnline(): void {
-    const online = !this._suspect && this._model.get('connection') !== 'offline';
+  private _update(suspect: boolean): void {
+    if (!suspect) {
+      this._read();
+    }
+    const online = !suspect && this._model.get('connection') !== 'offline';
     if (online !== this._online) {
       this._online = online;
       if (online) {
@@ -294,18 +214,17 @@ export class KernelFeed implements Disposable {
     this._socket?.onmessage?.({ data: JSON.stringify(frame) });
   }
 
-  private readonly _wishes: Wishes;
-  private readonly _images: KernelImages;
+  private readonly _calls: KernelCalls;
+  private readonly _watching: Disposable;
   private _socket: Socket | null = null;
   private _beat: ReturnType<typeof setInterval> | undefined;
   /** Entries that were read. */
   private _next = 0;
   private _online = true;
-  private _suspect = false;
   private readonly _followed = new Set<string>();
   /** The events of each job, to be repeated when it is followed again. */
   private readonly _logs = new Map<string, ServerFrame[]>();
-  private readonly _records = new Map<string, Job>();
+  private readonly _records = new Map<string, JobInfo>();
 }
 
 /** As much of a WebSocket as the live side uses. */

@@ -6,11 +6,11 @@
  */
 
 import { trans } from '../translation';
-import { emitAll } from './emit';
-import type { Denial, Disposable, News } from './jobFeed';
+import { type Denial, type Disposable, type News, emitAll } from './jobFeed';
 import { hasEnded } from './fold';
 import type { Live } from './liveJobs';
-import type { ErrorInfo, BatchInfo, Inbox } from './types';
+import type { Requests } from './restClient';
+import type { BatchInfo, ErrorInfo } from './types';
 
 const SPACING = 1000; // ms between two reads of a batch
 const SPACING_ENDED = 5000; // ms
@@ -22,42 +22,37 @@ const AGAIN = 5000; // ms
 /** Receives the current batch, null while it is unknown. `trouble`: why the batch may be outdated or is null. */
 export type BatchFollower = (batch: BatchInfo | null, trouble: ErrorInfo | Denial | null) => void;
 
+/**
+ * `cancel` stops the jobs that have not ended, `retry` retries the rows without an answer and resumes a paused batch, and
+ * `resume` only resumes it.
+ */
+export type BatchVerb = 'cancel' | 'retry' | 'resume';
+
 /** Source of the batches of views. */
 export interface BatchFeed {
   /** Call back with the batch now, before this returns, and whenever it changes. */
   follow(id: string, follower: BatchFollower): Disposable;
-  /** Stop the jobs that have not ended; idempotent. */
-  cancel(id: string): Promise<void>;
-  /** Retry the rows without an answer; a paused batch is resumed. */
-  retry(id: string): Promise<void>;
-  /** Resume a paused batch. */
-  resume(id: string): Promise<void>;
+  change(id: string, verb: BatchVerb): Promise<void>;
   /** Report that a visible view has drawn the end: its notice is read. */
   seen(id: string): void;
   /** List the jobs of a batch, in pages with a list. */
   show?: (batch: { batch: string; title: string }) => void;
 }
 
-interface Server {
-  batch(id: string): Promise<BatchInfo>;
-  cancelBatch(id: string): Promise<BatchInfo>;
-  retryBatch(id: string): Promise<BatchInfo>;
-  resumeBatch(id: string): Promise<BatchInfo>;
-  notices(): Promise<Inbox>;
-  markRead(which: { ids: string[] }): Promise<unknown>;
-}
+type Server = Pick<Requests, 'batch' | 'changeBatch' | 'notices' | 'markRead'>;
 
-interface Entry {
-  batch: BatchInfo | null;
-  trouble: ErrorInfo | null;
-  followers: Set<BatchFollower>;
+/** A followed batch. */
+class Entry {
+  batch: BatchInfo | null = null;
+  trouble: ErrorInfo | null = null;
+  readonly followers = new Set<BatchFollower>();
   /** Start of the last read, by the page's clock. */
-  readAt: number;
-  busy: boolean;
+  readAt = -Infinity;
+  busy = false;
   /** Whether another read was requested during the current one. */
-  again: boolean;
+  again = false;
   /** Whether a request was answered during the current read, which may be older than that answer. */
-  overtaken: boolean;
+  overtaken = false;
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -81,20 +76,8 @@ export class Batches implements BatchFeed {
   }
 
   follow(id: string, follower: BatchFollower): Disposable {
-    let entry = this._entries.get(id);
-    if (entry === undefined) {
-      entry = {
-        batch: null,
-        trouble: null,
-        followers: new Set(),
-        readAt: -Infinity,
-        busy: false,
-        again: false,
-        overtaken: false,
-        timer: undefined
-      };
-      this._entries.set(id, entry);
-    }
+    const entry = this._entries.get(id) ?? new Entry();
+    this._entries.set(id, entry);
     const { followers } = entry;
     followers.add(follower);
     follower(entry.batch, this._troubleOf(entry));
@@ -111,18 +94,11 @@ export class Batches implements BatchFeed {
     };
   }
 
-  async cancel(id: string): Promise<void> {
-    this._take(id, await this._server.cancelBatch(id));
-  }
-
-  async retry(id: string): Promise<void> {
-    this._take(id, await this._server.retryBatch(id));
-    emitAll(this._listeners, id);
-  }
-
-  async resume(id: string): Promise<void> {
-    this._take(id, await this._server.resumeBatch(id));
-    emitAll(this._listeners, id);
+  async change(id: string, verb: BatchVerb): Promise<void> {
+    this._take(id, await this._server.changeBatch(id, verb));
+    if (verb !== 'cancel') {
+      emitAll(this._listeners, id);
+    }
   }
 
   /** Call back with each batch that this page retries or resumes. */

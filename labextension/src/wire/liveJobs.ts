@@ -7,8 +7,7 @@
 
 import { trans } from '../translation';
 import { Connection, type ConnectionOptions } from './socket';
-import { emitAll } from './emit';
-import type { Disposable, Followed, Follower, JobFeed, News } from './jobFeed';
+import { type Disposable, type Followed, type Follower, type JobFeed, type News, emitAll } from './jobFeed';
 import { apply, applyAttempts, applyTimes, EMPTY_ANSWER, firstOf, type FreshLists, hasEnded, NO_TIMES } from './fold';
 import type { ImageInfo, ServerFrame, WireEvent } from './types';
 
@@ -43,10 +42,6 @@ export class Live implements JobFeed {
       hear: frame => this._hear(frame),
       offline: () => this._goOffline()
     });
-  }
-
-  get isDisposed(): boolean {
-    return this._connection.isDisposed;
   }
 
   dispose(): void {

@@ -4,19 +4,23 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
 import { trans } from '../translation';
+import type { BatchVerb } from './liveBatches';
 import type {
-  CostList,
   BatchInfo,
+  CostList,
   Inbox,
-  Job,
+  JobDetail,
+  JobInfo,
   JobPage,
-  Message,
-  ModelList,
-  Mute,
   JobSubmission,
-  ThreadMessage,
+  MessageInfo,
+  ModelsInfo,
+  Mute,
+  MuteList,
   ServerStatus,
-  Thread,
+  ThreadInfo,
+  ThreadMessageInfo,
+  ThreadMessages,
   ThreadPage
 } from './types';
 
@@ -33,6 +37,11 @@ export class RequestError extends Error {
   }
 }
 
+/** The response of Jupyter's `api/me`. */
+interface Permissions {
+  permissions?: Record<string, string[] | undefined>;
+}
+
 const HOME = 'api/bgstream';
 /** The name of this API for Jupyter's authorizer. */
 const RESOURCE = 'bgstream';
@@ -41,129 +50,86 @@ export class Requests {
   constructor(private readonly _settings: ServerConnection.ISettings) {}
 
   /** The newest jobs, without texts; those of one batch or thread, or with these ids (at most 500). */
-  async jobs(limit: number, which: { batch?: string; ids?: string; thread?: string } = {}): Promise<JobPage> {
-    return (await this._ask('GET', 'jobs', undefined, { limit: String(limit), ...which })) as JobPage;
-  }
+  jobs = (limit: number, which: { batch?: string; ids?: string; thread?: string } = {}): Promise<JobPage> =>
+    this._ask('GET', 'jobs', undefined, { limit: String(limit), ...which });
 
-  async cancel(job: string): Promise<Job> {
-    return (await this._ask('POST', `jobs/${encodeURIComponent(job)}/cancel`)) as Job;
-  }
+  submit = (question: JobSubmission): Promise<JobInfo> => this._ask('POST', 'jobs', question);
+
+  cancel = (job: string): Promise<JobInfo> => this._ask('POST', `jobs/${encodeURIComponent(job)}/cancel`);
 
   /** Retry an ended job. Repeated calls return the same new job. */
-  async retry(job: string): Promise<Job> {
-    return (await this._ask('POST', `jobs/${encodeURIComponent(job)}/retry`)) as Job;
-  }
+  retry = (job: string): Promise<JobInfo> => this._ask('POST', `jobs/${encodeURIComponent(job)}/retry`);
 
-  async batch(id: string): Promise<BatchInfo> {
-    return (await this._ask('GET', `batches/${encodeURIComponent(id)}`)) as BatchInfo;
-  }
+  remove = (job: string): Promise<void> => this._ask('DELETE', `jobs/${encodeURIComponent(job)}`);
 
-  /** Cancel the jobs of a batch that have not ended. */
-  async cancelBatch(id: string): Promise<BatchInfo> {
-    return (await this._ask('POST', `batches/${encodeURIComponent(id)}/cancel`)) as BatchInfo;
-  }
+  /** Read the messages of a job's prompt. */
+  messages = async (job: string): Promise<MessageInfo[]> => {
+    const { messages }: JobDetail = await this._ask('GET', `jobs/${encodeURIComponent(job)}`);
+    return messages;
+  };
 
-  /** Retry the jobs of a batch without an answer. */
-  async retryBatch(id: string): Promise<BatchInfo> {
-    return (await this._ask('POST', `batches/${encodeURIComponent(id)}/retry`)) as BatchInfo;
-  }
+  batch = (id: string): Promise<BatchInfo> => this._ask('GET', `batches/${encodeURIComponent(id)}`);
 
-  /** Resume a paused batch. */
-  async resumeBatch(id: string): Promise<BatchInfo> {
-    return (await this._ask('POST', `batches/${encodeURIComponent(id)}/resume`)) as BatchInfo;
-  }
+  changeBatch = (id: string, verb: BatchVerb): Promise<BatchInfo> =>
+    this._ask('POST', `batches/${encodeURIComponent(id)}/${verb}`);
+
+  /** The threads that were used last, or the one with a name, if it exists. */
+  threads = (which: { limit: string } | { thread: string }): Promise<ThreadPage> =>
+    this._ask('GET', 'threads', undefined, which);
+
+  threadMessages = async (thread: string): Promise<ThreadMessageInfo[]> => {
+    const { messages }: ThreadMessages = await this._ask('GET', 'threads/messages', undefined, { thread });
+    return messages;
+  };
+
+  /** Begin a thread with the messages of another, up to and including a job; null: all of them. */
+  fork = (thread: string, name: string, after: string | null): Promise<ThreadInfo> =>
+    this._ask('POST', 'threads/fork', { thread, name, after });
+
+  rename = (thread: string, name: string): Promise<ThreadInfo> => this._ask('POST', 'threads/rename', { thread, name });
+
+  removeThread = (thread: string): Promise<void> => this._ask('DELETE', 'threads', undefined, { thread });
+
+  models = (): Promise<ModelsInfo> => this._ask('GET', 'models');
+
+  notices = (): Promise<Inbox> => this._ask('GET', 'notices');
+
+  markRead = (which: { ids: string[] } | { all: true }): Promise<Inbox> => this._ask('POST', 'notices/read', which);
+
+  dismiss = (notice: string): Promise<void> => this._ask('DELETE', `notices/${encodeURIComponent(notice)}`);
+
+  mutes = async (): Promise<Mute[]> => {
+    const { mutes }: MuteList = await this._ask('GET', 'mutes');
+    return mutes;
+  };
+
+  mute = async ({ kind, name }: Mute, on: boolean): Promise<Mute[]> => {
+    const { mutes }: MuteList = await this._ask(on ? 'PUT' : 'DELETE', 'mutes', undefined, { [kind]: name });
+    return mutes;
+  };
+
+  /** Read the cost of jobs by day, from a time on. */
+  costs = (since: number): Promise<CostList> =>
+    this._ask('GET', 'costs', undefined, { by: 'day', since: String(Math.floor(since)) });
+
+  status = (): Promise<ServerStatus> => this._ask('GET', 'status');
+
+  /** Return whether this user may submit prompts, as far as the server reports it. */
+  mayWrite = async (): Promise<boolean> => {
+    const permissions = JSON.stringify({ [RESOURCE]: ['write'] });
+    const answer: Permissions = await this._ask('GET', 'me', undefined, { permissions }, 'api');
+    return answer.permissions?.[RESOURCE]?.includes('write') ?? true;
+  };
 
   /** Read the file of an image in an answer. */
-  async image(job: string, image: string): Promise<Blob> {
+  image = async (job: string, image: string): Promise<Blob> => {
     const path = `jobs/${encodeURIComponent(job)}/images/${encodeURIComponent(image)}`;
     const response = await this._send(path, { method: 'GET', cache: 'no-cache' });
     if (!response.ok) {
       throw refusal(response, parsed(await response.text()));
     }
-    try {
-      return await response.blob();
-    } catch {
-      throw unreachable();
-    }
-  }
-
-  async remove(job: string): Promise<void> {
-    await this._ask('DELETE', `jobs/${encodeURIComponent(job)}`);
-  }
-
-  async submit(question: JobSubmission): Promise<Job> {
-    return (await this._ask('POST', 'jobs', question)) as Job;
-  }
-
-  /** Read the messages of a job's prompt. */
-  async messages(job: string): Promise<Message[]> {
-    return ((await this._ask('GET', `jobs/${encodeURIComponent(job)}`)) as { messages: Message[] }).messages;
-  }
-
-  /** The threads that were used last, or the one with a name, if it exists. */
-  async threads(which: { limit: string } | { thread: string }): Promise<ThreadPage> {
-    return (await this._ask('GET', 'threads', undefined, which)) as ThreadPage;
-  }
-
-  async threadMessages(thread: string): Promise<ThreadMessage[]> {
-    return ((await this._ask('GET', 'threads/messages', undefined, { thread })) as { messages: ThreadMessage[] })
-      .messages;
-  }
-
-  /** Begin a thread with the messages of another, up to and including a job; null: all of them. */
-  async fork(thread: string, name: string, after: string | null): Promise<Thread> {
-    return (await this._ask('POST', 'threads/fork', { thread, name, after })) as Thread;
-  }
-
-  async rename(thread: string, name: string): Promise<Thread> {
-    return (await this._ask('POST', 'threads/rename', { thread, name })) as Thread;
-  }
-
-  async removeThread(thread: string): Promise<void> {
-    await this._ask('DELETE', 'threads', undefined, { thread });
-  }
-
-  async models(): Promise<ModelList> {
-    return (await this._ask('GET', 'models')) as ModelList;
-  }
-
-  /** Return whether this user may submit prompts, as far as the server reports it. */
-  async mayWrite(): Promise<boolean> {
-    const permissions = JSON.stringify({ [RESOURCE]: ['write'] });
-    const answer = await this._ask('GET', 'me', undefined, { permissions }, 'api');
-    const { permissions: granted } = answer as { permissions?: Record<string, string[] | undefined> };
-    return granted?.[RESOURCE]?.includes('write') ?? true;
-  }
-
-  async notices(): Promise<Inbox> {
-    return (await this._ask('GET', 'notices')) as Inbox;
-  }
-
-  async markRead(which: { ids: string[] } | { all: true }): Promise<Inbox> {
-    return (await this._ask('POST', 'notices/read', which)) as Inbox;
-  }
-
-  async dismiss(notice: string): Promise<void> {
-    await this._ask('DELETE', `notices/${encodeURIComponent(notice)}`);
-  }
-
-  async mutes(): Promise<Mute[]> {
-    return ((await this._ask('GET', 'mutes')) as { mutes: Mute[] }).mutes;
-  }
-
-  async mute({ kind, name }: Mute, on: boolean): Promise<Mute[]> {
-    const answer = await this._ask(on ? 'PUT' : 'DELETE', 'mutes', undefined, { [kind]: name });
-    return (answer as { mutes: Mute[] }).mutes;
-  }
-
-  /** Read the cost of jobs by day, from a time on. */
-  async costs(since: number): Promise<CostList> {
-    return (await this._ask('GET', 'costs', undefined, { by: 'day', since: String(Math.floor(since)) })) as CostList;
-  }
-
-  async status(): Promise<ServerStatus> {
-    return (await this._ask('GET', 'status')) as ServerStatus;
-  }
+    return response.blob().catch(throwUnreachable);
+  };
 
   /** The socket's address, with the token for pages that do not use cookies. */
   liveUrl(): string {
@@ -176,45 +142,32 @@ export class Requests {
     return this._settings.WebSocket;
   }
 
+  /** Send a request. Each caller names the type of the response, which the server guarantees. */
   private async _ask(
     method: string,
     path: string,
     body?: unknown,
     query?: Record<string, string>,
     home = HOME
-  ): Promise<unknown> {
+  ): Promise<never> {
     // Lab's own default, `no-store`, puts the time into the query, and this server refuses unknown parameters.
-    const init: RequestInit = {
-      method,
-      cache: 'no-cache',
-      ...(body === undefined ? {} : { body: JSON.stringify(body) })
-    };
+    const init: RequestInit = { method, cache: 'no-cache', ...(body !== undefined && { body: JSON.stringify(body) }) };
     const response = await this._send(path, init, query, home);
-    let text: string;
-    try {
-      text = await response.text();
-    } catch {
-      throw unreachable();
-    }
-    const answer = parsed(text);
+    const answer = parsed(await response.text().catch(throwUnreachable));
     if (!response.ok) {
       throw refusal(response, answer);
     }
-    return answer;
+    return answer as never;
   }
 
   private async _send(path: string, init: RequestInit, query?: Record<string, string>, home = HOME): Promise<Response> {
     const url = URLExt.join(this._settings.baseUrl, home, path) + (query ? URLExt.objectToQueryString(query) : '');
-    try {
-      return await ServerConnection.makeRequest(url, init, this._settings);
-    } catch {
-      throw unreachable();
-    }
+    return ServerConnection.makeRequest(url, init, this._settings).catch(throwUnreachable);
   }
 }
 
-function unreachable(): RequestError {
-  return new RequestError(0, 'unreachable', trans.__('The server cannot be reached.'));
+function throwUnreachable(): never {
+  throw new RequestError(0, 'unreachable', trans.__('The server cannot be reached.'));
 }
 
 function refusal({ status, statusText }: Response, answer: unknown): RequestError {

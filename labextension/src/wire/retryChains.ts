@@ -6,11 +6,10 @@
  * of one when the server hints at it.
  */
 
-import { emitAll } from './emit';
-import type { Disposable, News } from './jobFeed';
+import { type Disposable, type News, emitAll } from './jobFeed';
 import { hasEnded } from './fold';
 import type { Live } from './liveJobs';
-import type { Job } from './types';
+import type { JobInfo } from './types';
 
 /** Length of a followed chain, in each direction. */
 const DEPTH = 50;
@@ -20,7 +19,7 @@ const PAGE = 500;
 const AGAIN = 5000; // ms
 
 /** Jobs, the oldest first; each retries the one before it. Empty while unknown. */
-export type Chain = readonly Job[];
+export type Chain = readonly JobInfo[];
 
 /** Chains of retries, for views. */
 export interface Chains {
@@ -31,8 +30,8 @@ export interface Chains {
 }
 
 interface Server {
-  jobs(limit: number, which: { ids: string }): Promise<{ jobs: Job[] }>;
-  retry(job: string): Promise<Job>;
+  jobs(limit: number, which: { ids: string }): Promise<{ jobs: JobInfo[] }>;
+  retry(job: string): Promise<JobInfo>;
 }
 
 interface Watched {
@@ -195,7 +194,7 @@ export class RetryChains implements Chains {
     }
     const chain = [here];
     const known = new Set([job]);
-    const next = (id: string | null): Job | null => {
+    const next = (id: string | null): JobInfo | null => {
       const record = id === null || known.has(id) || known.size > 2 * DEPTH ? null : (this._records.get(id) ?? null);
       if (record !== null) {
         known.add(record.id);
@@ -212,7 +211,7 @@ export class RetryChains implements Chains {
   }
 
   /** The server's record of a job; null if it has none of that id. */
-  private readonly _records = new Map<string, Job | null>();
+  private readonly _records = new Map<string, JobInfo | null>();
   private readonly _watched = new Map<string, Watched>();
   private readonly _wanted = new Set<string>();
   private readonly _listeners = new Set<(job: string) => void>();

@@ -25,6 +25,11 @@ const LONGEST_RETRY = 30_000; // ms
 const SILENCE = 50_000; // ms; the server sends a beat every 20 s
 
 export class Connection {
+  /** Why the server denies this page; null if it does not or if this is unknown. */
+  denial: Denial | null = null;
+  /** Whether the socket is open and the server has sent its greeting. */
+  isOnline = false;
+
   constructor(
     private readonly _options: ConnectionOptions,
     private readonly _handlers: ConnectionHandlers
@@ -44,23 +49,9 @@ export class Connection {
     this._drop();
   }
 
-  get isDisposed(): boolean {
-    return this._disposed;
-  }
-
-  /** Whether the socket is open and the server has sent its greeting. */
-  get isOnline(): boolean {
-    return this._online;
-  }
-
-  /** Why the server denies this page; null if it does not or if this is unknown. */
-  get denial(): Denial | null {
-    return this._denial;
-  }
-
   /** Send a frame, unless the socket is lost. */
   send(frame: ClientFrame): void {
-    if (this._online) {
+    if (this.isOnline) {
       this._socket?.send(JSON.stringify(frame));
     }
   }
@@ -83,7 +74,7 @@ export class Connection {
   private _hear(frame: ServerFrame): void {
     if (frame.type === 'hello') {
       if (frame.protocol !== PROTOCOL) {
-        this._denial = {
+        this.denial = {
           code: 'other_protocol',
           message: trans.__('Reload this page: the server has another version'),
           since: this._offlineSince
@@ -92,8 +83,8 @@ export class Connection {
         return;
       }
       this._failures = 0;
-      this._online = true;
-      this._denial = null;
+      this.isOnline = true;
+      this.denial = null;
     }
     this._handlers.hear(frame);
   }
@@ -103,7 +94,7 @@ export class Connection {
     clearTimeout(this._watchdog);
     const socket = this._socket;
     this._socket = null;
-    this._online = false;
+    this.isOnline = false;
     if (socket !== null) {
       socket.onmessage = socket.onclose = null;
       socket.close();
@@ -116,7 +107,7 @@ export class Connection {
   }
 
   private _lost(): void {
-    const opened = this._online;
+    const opened = this.isOnline;
     if (opened) {
       this._offlineSince = Date.now() / 1000;
     }
@@ -126,7 +117,7 @@ export class Connection {
     const random = this._options.random ?? Math.random;
     this._retry = setTimeout(() => this._connect(), wait * (0.5 + random() / 2));
     this._handlers.offline();
-    if (!opened && this._denial?.code !== 'other_protocol') {
+    if (!opened && this.denial?.code !== 'other_protocol') {
       void this._askAccess();
     }
   }
@@ -140,10 +131,10 @@ export class Connection {
     const access = await this._options.access();
     this._asksAccess = false;
     const denial = denialOf(access);
-    if (this._disposed || this._online || denial?.code === this._denial?.code) {
+    if (this._disposed || this.isOnline || denial?.code === this.denial?.code) {
       return;
     }
-    this._denial = denial === null ? null : { ...denial, since: this._offlineSince };
+    this.denial = denial === null ? null : { ...denial, since: this._offlineSince };
     this._handlers.offline();
   }
 
@@ -156,15 +147,13 @@ export class Connection {
   };
 
   private _socket: WebSocket | null = null;
-  private _online = false;
-  private _denial: Denial | null = null;
   private _asksAccess = false;
   /** When the last open socket was lost, or when this page began; Unix seconds. */
   private _offlineSince = Date.now() / 1000;
   private _failures = 0;
   private _retry: ReturnType<typeof setTimeout> | undefined;
-  private _watchdog: ReturnType<typeof setTimeout> | undefined;
   private _disposed = false;
+  private _watchdog: ReturnType<typeof setTimeout> | undefined;
 }
 
 function denialOf(access: Access): Omit<Denial, 'since'> | null {

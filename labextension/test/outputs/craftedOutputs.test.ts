@@ -53,9 +53,7 @@ describe('a batch of a crafted notebook', () => {
     const batch = batchOf(data)!;
     const batches = {
       follow: () => ({ dispose: () => undefined }),
-      cancel: vi.fn(),
-      retry: vi.fn(),
-      resume: vi.fn(),
+      change: vi.fn(),
       seen: vi.fn()
     };
     const view = new BatchView({ batch: 'g', saved: batch, batches });

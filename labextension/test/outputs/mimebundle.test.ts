@@ -8,7 +8,7 @@ import {
   BATCH_MIME,
   type BatchBundle,
   BUNDLE_MIME,
-  type Citation,
+  type CitationInfo,
   type ErrorInfo,
   JOBS_MIME,
   type ImageInfo
@@ -19,7 +19,7 @@ import { batchOf } from '../dom';
 interface Case {
   name: string;
   text: string;
-  sources: Citation[];
+  sources: CitationInfo[];
   finish_reason: string;
   images?: ImageInfo[];
   files?: Record<string, string>;
@@ -61,7 +61,7 @@ interface JobsCase {
     model: string;
     status?: Answer['status'];
     text: string;
-    sources: Citation[];
+    sources: CitationInfo[];
     finish_reason: string | null;
     error?: ErrorInfo;
     images?: ImageInfo[];

@@ -1,11 +1,13 @@
 import { expect, it } from 'vitest';
 
 import { jobItems } from '../../src/panel/jobListing';
-import type { Job } from '../../src/wire/types';
+import type { JobInfo } from '../../src/wire/types';
 
-const job = (id: string, more: Partial<Job> = {}): Job =>
-  ({ id, status: 'completed', source: null, retry_of: null, retried_by: null, ...more }) as Job;
-const rows = (...jobs: Job[]): unknown[] =>
+const NOWHERE = { notebook: null, cell: null, kernel: null };
+
+const job = (id: string, more: Partial<JobInfo> = {}): JobInfo =>
+  ({ id, status: 'completed', source: NOWHERE, retry_of: null, retried_by: null, ...more }) as JobInfo;
+const rows = (...jobs: JobInfo[]): unknown[] =>
   jobItems(jobs, null).map(each => [each.id, each.job.id, each.earlier.map(({ id }) => id)]);
 
 it('a chain of retries is one row, in the place of the newest', () => {
@@ -37,7 +39,7 @@ it('a running job of an earlier run of its cell is marked as overtaken', () => {
       job('other', { status: 'running', source: { ...source, notebook: 'b.ipynb' } }),
       job('old', { status: 'running', source, created_at: 50 }),
       job('done', { source }),
-      job('script', { status: 'running', source: { notebook: null, cell: null, kernel: null } })
+      job('script', { status: 'running', source: NOWHERE })
     ],
     null
   ).map(row => row.overtaken);
@@ -46,7 +48,7 @@ it('a running job of an earlier run of its cell is marked as overtaken', () => {
 
 it('jobs of one run of a cell do not overtake each other, also when one is retried', () => {
   const source = { notebook: 'a.ipynb', cell: 'c1', kernel: 'k' };
-  const running = (id: string, created_at: number, more: Partial<Job> = {}): Job =>
+  const running = (id: string, created_at: number, more: Partial<JobInfo> = {}): JobInfo =>
     job(id, { status: 'running', source, created_at, ...more });
   const overtaken = jobItems(
     [

@@ -5,17 +5,17 @@ import type { News } from '../../src/wire/jobFeed';
 import {
   type CostList,
   type Inbox,
-  type Job,
+  type JobInfo,
   type JobPage,
   type Mute,
-  type Notice,
+  type NoticeInfo,
   PROTOCOL,
   type ServerStatus
 } from '../../src/wire/types';
 
 let hear: (news: News) => void;
 let inbox: Inbox;
-let jobs: Job[];
+let jobs: JobInfo[];
 let mutes: Mute[];
 let status: ServerStatus;
 let costs: CostList;
@@ -23,9 +23,9 @@ let model: JobsModel;
 let arrived: string[];
 
 const server = {
-  jobs: vi.fn((): Promise<JobPage> => Promise.resolve({ jobs, next: null })),
+  jobs: vi.fn((): Promise<JobPage> => Promise.resolve(pageOf(jobs))),
   notices: vi.fn(() => Promise.resolve(inbox)),
-  cancel: vi.fn(() => Promise.resolve({} as Job)),
+  cancel: vi.fn(() => Promise.resolve({} as JobInfo)),
   remove: vi.fn(() => Promise.resolve()),
   markRead: vi.fn(() => Promise.resolve(read(inbox))),
   dismiss: vi.fn(() => Promise.resolve()),
@@ -35,7 +35,7 @@ const server = {
   costs: vi.fn<(since: number) => Promise<CostList>>(() => Promise.resolve(costs))
 };
 
-const notice = (id: string, read_at: number | null = null): Notice => ({
+const notice = (id: string, read_at: number | null = null): NoticeInfo => ({
   id,
   job: `job-${id}`,
   batch: null,
@@ -43,14 +43,37 @@ const notice = (id: string, read_at: number | null = null): Notice => ({
   title: id,
   preview: '',
   counts: null,
+  paused: null,
   thread: null,
-  source: null,
+  source: { notebook: null, cell: null, kernel: null },
   created_at: 1,
   read_at,
   muted: false
 });
 
-const inboxOf = (...notices: Notice[]): Inbox => ({
+const pageOf = (jobs: JobInfo[]): JobPage => ({ jobs, next: null, viewer: null });
+
+const statusOf = (...warnings: string[]): ServerStatus => ({
+  version: '0',
+  protocol: PROTOCOL,
+  server: 's',
+  store: 'sqlite',
+  counts: {},
+  limits: {
+    max_running: 1,
+    reserved_interactive: 0,
+    max_running_per_owner: null,
+    max_queued: 1,
+    max_attempts: 1,
+    max_answer_bytes: 1,
+    max_image_bytes: 1,
+    stop_grace: 1
+  },
+  default_model: null,
+  warnings
+});
+
+const inboxOf = (...notices: NoticeInfo[]): Inbox => ({
   notices,
   unread: notices.filter(({ read_at, muted }) => read_at === null && !muted).length
 });
@@ -65,8 +88,8 @@ beforeEach(() => {
   inbox = inboxOf();
   jobs = [];
   mutes = [];
-  status = {};
-  costs = { costs: [], today: '2026-11-21' };
+  status = statusOf();
+  costs = { by: 'day', costs: [], today: '2026-11-21' };
   arrived = [];
   model = new JobsModel(
     {
@@ -117,7 +140,7 @@ describe('the lists', () => {
       await pass(10);
     }
     expect(server.jobs.mock.calls.length).toBeLessThanOrEqual(30);
-    jobs = [{ id: 'last' } as Job];
+    jobs = [{ id: 'last' } as JobInfo];
     await pass(2500);
     expect(model.jobs).toEqual([{ id: 'last' }]);
     await pass(2500);
@@ -128,12 +151,12 @@ describe('the lists', () => {
   });
 
   it('are read again after a hint that comes while they are read', async () => {
-    let answer: (page: { jobs: Job[]; next: null }) => void = () => undefined;
+    let answer: (page: JobPage) => void = () => undefined;
     server.jobs.mockImplementationOnce(() => new Promise(resolve => (answer = resolve)));
     hear(hello);
     hear({ type: 'job', job: 'j', status: 'queued' });
-    jobs = [{ id: 'j' } as Job];
-    answer({ jobs: [], next: null });
+    jobs = [{ id: 'j' } as JobInfo];
+    answer(pageOf([]));
     await pass(1000);
     expect(model.jobs).toEqual([{ id: 'j' }]);
   });
@@ -170,7 +193,7 @@ describe('the lists', () => {
   });
 
   it('are not updated while the page is denied access', async () => {
-    jobs = [{ id: 'j', status: 'running' } as Job];
+    jobs = [{ id: 'j', status: 'running' } as JobInfo];
     hear(hello);
     await pass(1000);
     const looking = model.look();
@@ -186,7 +209,7 @@ describe('the lists', () => {
   });
 
   it('are read periodically while they are visible and a job runs', async () => {
-    jobs = [{ id: 'j', status: 'running' } as Job];
+    jobs = [{ id: 'j', status: 'running' } as JobInfo];
     hear(hello);
     await pass(1000);
     const looking = model.look();
@@ -204,7 +227,7 @@ describe('the unread count', () => {
     await pass(1000);
   });
 
-  const comes = async (...notices: Notice[]): Promise<void> => {
+  const comes = async (...notices: NoticeInfo[]): Promise<void> => {
     inbox = inboxOf(...notices);
     hear({ type: 'notice' });
     await pass(0);
@@ -316,13 +339,13 @@ describe('the jobs of a batch', () => {
   it('are dropped if they arrive after the filter is removed', async () => {
     hear(hello);
     await pass(1000);
-    let answer: (page: { jobs: Job[]; next: null }) => void = () => undefined;
+    let answer: (page: JobPage) => void = () => undefined;
     server.jobs.mockImplementationOnce(() => new Promise(resolve => (answer = resolve)));
     model.filter = { batch: 'g', title: 'Many' };
     await pass(0);
     model.filter = null;
-    jobs = [{ id: 'all' } as Job];
-    answer({ jobs: [{ id: 'of-g' } as Job], next: null });
+    jobs = [{ id: 'all' } as JobInfo];
+    answer(pageOf([{ id: 'of-g' } as JobInfo]));
     await pass(0);
     expect(model.jobs).toEqual([]);
     await pass(1000);
@@ -340,12 +363,12 @@ describe('warnings', () => {
   it('are read for a visible panel, and dismissed ones do not return', async () => {
     hear(hello);
     await pass(1000);
-    status = { warnings: ['The disk is nearly full.'] };
+    status = statusOf('The disk is nearly full.');
     model.look().dispose();
     await pass(1000);
     expect(model.warnings).toEqual(['The disk is nearly full.']);
     model.dismissWarnings();
-    status = { warnings: ['The disk is nearly full.', 'A file was corrupt.'] };
+    status = statusOf('The disk is nearly full.', 'A file was corrupt.');
     hear(hello);
     await pass(1000);
     expect(model.warnings).toEqual(['A file was corrupt.']);
@@ -355,6 +378,9 @@ describe('warnings', () => {
 describe('the cost of today', () => {
   const day = (key: string, usd: number | null, estimated = false): CostList['costs'][number] => ({
     key,
+    jobs: 1,
+    input_tokens: null,
+    output_tokens: null,
     usd,
     estimated
   });

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { JobsModel } from '../../src/panel/jobsModel';
 import { Toaster } from '../../src/panel/toasts';
 import type { Denial, News } from '../../src/wire/jobFeed';
-import { type Job, PROTOCOL } from '../../src/wire/types';
+import { type JobInfo, PROTOCOL } from '../../src/wire/types';
 
 /** Lab's notifications, without the rest of a package that needs a whole browser. */
 const shown = vi.hoisted(() => new Map<string, string>());
@@ -21,7 +21,7 @@ vi.mock('@jupyterlab/apputils', () => ({
 
 const denial: Denial = { code: 'signed_out', message: 'Sign in again: reload this page', since: 1 };
 const preferences = { remoteImages: false, toasts: true };
-let jobs: Pick<Job, 'id' | 'status'>[];
+let jobs: Pick<JobInfo, 'id' | 'status'>[];
 let hear: (news: News) => void;
 let model: JobsModel;
 let toaster: Toaster;

@@ -5,7 +5,7 @@ import { ThreadsModel } from '../../src/threads/threadsModel';
 import { ThreadView } from '../../src/threads/threadView';
 import type { Follower, News } from '../../src/wire/jobFeed';
 import { fakeScreen, frames, log, setVisibility, SlowMarkdown, state } from '../dom';
-import { jobOf, refused, saidBy, serverOf, threadOf } from '../threadServer';
+import { jobOf, modelsOf, refused, saidBy, serverOf, threadOf } from '../threadServer';
 import { PROTOCOL } from '../../src/wire/types';
 
 const HOSTILE = '<img src=x onerror="hacked()"><script>hacked()</script>';
@@ -184,11 +184,7 @@ describe('the conversation', () => {
     };
     server.has.jobs = [jobOf('b', 'failed', { thread: HOSTILE, model: HOSTILE, title: HOSTILE })];
     server.submit.mockRejectedValueOnce(refused(400, 'invalid', HOSTILE));
-    server.models.mockResolvedValueOnce({
-      default: HOSTILE,
-      aliases: { [HOSTILE]: '' },
-      providers: [{ models: [HOSTILE] }]
-    });
+    server.models.mockResolvedValueOnce(modelsOf({ default: HOSTILE, aliases: { [HOSTILE]: '' } }, HOSTILE));
     await model.readModels();
     await show(HOSTILE);
     type(HOSTILE);

@@ -15,9 +15,7 @@ const batches = {
     follower(null, null);
     return { dispose: () => undefined };
   },
-  cancel: vi.fn<BatchFeed['cancel']>(),
-  retry: vi.fn<BatchFeed['retry']>(),
-  resume: vi.fn<BatchFeed['resume']>(),
+  change: vi.fn<BatchFeed['change']>(),
   seen: vi.fn<BatchFeed['seen']>(),
   show: vi.fn<NonNullable<BatchFeed['show']>>()
 };
@@ -38,9 +36,7 @@ beforeEach(() => {
   vi.clearAllMocks();
   screen = fakeScreen();
   setVisibility('visible');
-  batches.cancel.mockReset().mockResolvedValue();
-  batches.retry.mockReset().mockResolvedValue();
-  batches.resume.mockReset().mockResolvedValue();
+  batches.change.mockReset().mockResolvedValue();
 });
 
 afterEach(() => {
@@ -67,8 +63,7 @@ describe('a batch on a page that is signed out', () => {
     expect([part('problem').hidden, part('try').hidden]).toEqual([true, true]);
     button('stop').click();
     button('retry-batch').click();
-    expect(batches.cancel).not.toHaveBeenCalled();
-    expect(batches.retry).not.toHaveBeenCalled();
+    expect(batches.change).not.toHaveBeenCalled();
     expect(['stop', 'retry-batch'].map(each => button(each).getAttribute('aria-disabled'))).toEqual(['true', 'true']);
     tell(running, null);
     expect([words('connection'), words('elapsed')]).toEqual(['', '1 min 10 s']);
@@ -181,8 +176,7 @@ describe('a paused batch', () => {
     button('resume-batch').focus();
     button('resume-batch').click();
     button('resume-batch').click();
-    expect([batches.resume.mock.calls, button('resume-batch').textContent]).toEqual([[['g']], 'Resuming…']);
-    expect(batches.retry).not.toHaveBeenCalled();
+    expect([batches.change.mock.calls, button('resume-batch').textContent]).toEqual([[['g', 'resume']], 'Resuming…']);
     tell({ ...batch, paused: null }, null);
     await vi.advanceTimersByTimeAsync(0);
     expect([words('state'), part('problem').hidden, button('resume-batch').hidden]).toEqual(['Running', true, true]);
@@ -193,7 +187,7 @@ describe('a paused batch', () => {
   });
 
   it('shows why it was not resumed', async () => {
-    batches.resume.mockRejectedValue(new Error('The server stops.'));
+    batches.change.mockRejectedValue(new Error('The server stops.'));
     open();
     tell(batch, null);
     button('resume-batch').click();
@@ -223,7 +217,7 @@ describe('a paused batch', () => {
     open();
     tell(batch, { code: 'signed_out', message: 'Sign in again: reload this page', since: 1 });
     button('resume-batch').click();
-    expect(batches.resume).not.toHaveBeenCalled();
+    expect(batches.change).not.toHaveBeenCalled();
     expect(button('resume-batch').getAttribute('aria-disabled')).toBe('true');
   });
 });
@@ -235,7 +229,7 @@ describe('the buttons of a batch', () => {
     expect(button('retry-batch').hidden).toBe(true);
     button('stop').click();
     button('stop').click();
-    expect([words('state'), batches.cancel.mock.calls.length]).toEqual(['Stopping…', 1]);
+    expect([words('state'), batches.change.mock.calls]).toEqual(['Stopping…', [['g', 'cancel']]]);
     await vi.advanceTimersByTimeAsync(0);
     tell(batchOf({ completed: 1, cancelled: 2 }), null);
     expect([words('state'), button('stop').hidden, words('retry')]).toEqual(['Stopped', true, 'Retry 2 stopped']);
@@ -254,7 +248,7 @@ describe('the buttons of a batch', () => {
   });
 
   it('show why a request failed', async () => {
-    batches.retry.mockRejectedValue(new Error('The queue is full.'));
+    batches.change.mockRejectedValue(new Error('The queue is full.'));
     open();
     tell(batchOf({ completed: 1, failed: 2 }), null);
     button('retry-batch').click();
@@ -327,7 +321,7 @@ describe('the seen message', () => {
 
 describe('a request that seemed to fail', () => {
   it('is no longer shown once it has succeeded', async () => {
-    batches.cancel.mockRejectedValue(new Error('the kernel is busy, and will do it as soon as it is free.'));
+    batches.change.mockRejectedValue(new Error('the kernel is busy, and will do it as soon as it is free.'));
     open();
     tell(batchOf({ completed: 1 }, { running: 2 }), null);
     button('stop').click();

@@ -6,7 +6,7 @@ import { ImageList } from '../../src/views/imageList';
 import { imagesLabel } from '../../src/views/jobLabels';
 import type { JobFeed } from '../../src/wire/jobFeed';
 import { fold } from '../../src/wire/fold';
-import { KernelImages } from '../../src/wire/kernelImages';
+import { KernelCalls } from '../../src/wire/kernelCalls';
 import type { ImageInfo } from '../../src/wire/types';
 import { cpuTime } from '../cpu';
 import { log } from '../dom';
@@ -249,15 +249,15 @@ describe('a kernel', () => {
     off: () => undefined
   };
   const piece = (text: string): DataView[] => [new DataView(new TextEncoder().encode(text).buffer)];
-  let images: KernelImages;
+  let images: KernelCalls;
 
   beforeEach(() => {
     sent.length = 0;
-    images = new KernelImages(model);
+    images = new KernelCalls(model);
   });
 
   it('sends an image in pieces', async () => {
-    const file = images.load('j1', png(1));
+    const file = images.image('j1', png(1));
     const [{ call, ...asked }] = sent as [Record<string, unknown>];
     expect(asked).toEqual({ type: 'image', job: 'j1', image: '1-1' });
     hear({ type: 'piece', call: 'another page' }, piece('x'));
@@ -268,16 +268,16 @@ describe('a kernel', () => {
   });
 
   it('reports why it does not send an image', async () => {
-    const file = images.load('j1', png(1));
+    const file = images.image('j1', png(1));
     hear({ type: 'done', call: sent[0]!.call, error: { code: 'not_found', message: 'It is gone.' } });
     await expect(file).rejects.toThrow('It is gone.');
-    await expect(images.load('j1', png(1, 2e7))).rejects.toThrow('too large for this page');
+    await expect(images.image('j1', png(1, 2e7))).rejects.toThrow('too large for this page');
     expect(sent).toHaveLength(1);
   });
 
   it('that is busy is waited for while it sends pieces', async () => {
     vi.useFakeTimers();
-    const file = images.load('j1', png(1));
+    const file = images.image('j1', png(1));
     const refused = expect(file).rejects.toThrow('The kernel is busy.');
     vi.advanceTimersByTime(29_000);
     hear({ type: 'piece', call: sent[0]!.call }, piece('x'));

@@ -1,9 +1,9 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { Batches } from '../../src/wire/liveBatches';
+import { Batches, type BatchVerb } from '../../src/wire/liveBatches';
 import type { News } from '../../src/wire/jobFeed';
-import { type BatchInfo, type ErrorInfo, type Inbox, type Notice, PROTOCOL } from '../../src/wire/types';
+import { type BatchInfo, type ErrorInfo, type Inbox, type NoticeInfo, PROTOCOL } from '../../src/wire/types';
 import { batchOf, setVisibility } from '../dom';
 
 let hear: (news: News) => void;
@@ -16,11 +16,11 @@ const answer = (): Promise<BatchInfo> =>
   'code' in now ? Promise.reject(Object.assign(new Error(), now)) : Promise.resolve(now);
 const server = {
   batch: vi.fn(answer),
-  cancelBatch: vi.fn(() => Promise.resolve((now = batchOf({ completed: 1, cancelled: 2 })))),
-  retryBatch: vi.fn(() => Promise.resolve((now = batchOf({ completed: 1 })))),
-  resumeBatch: vi.fn(() => Promise.resolve((now = batchOf({ completed: 1 })))),
+  changeBatch: vi.fn((_: string, verb: BatchVerb) =>
+    Promise.resolve((now = batchOf(verb === 'cancel' ? { completed: 1, cancelled: 2 } : { completed: 1 })))
+  ),
   notices: vi.fn(() => Promise.resolve(inbox)),
-  markRead: vi.fn(() => Promise.resolve())
+  markRead: vi.fn(() => Promise.resolve(inbox))
 };
 
 const hello: News = { type: 'hello', version: '0', protocol: PROTOCOL, server: 's' };
@@ -107,8 +107,12 @@ describe('a batch', () => {
     batches.onRetry(asked);
     follow();
     await pass(10);
-    await batches.resume('g');
-    expect([received.at(-1), server.resumeBatch.mock.calls, asked.mock.calls]).toEqual(['1', [['g']], [['g']]]);
+    await batches.change('g', 'resume');
+    expect([received.at(-1), server.changeBatch.mock.calls, asked.mock.calls]).toEqual([
+      '1',
+      [['g', 'resume']],
+      [['g']]
+    ]);
   });
 
   it('without followers is not read', async () => {
@@ -155,18 +159,18 @@ describe('a batch', () => {
     batches.onRetry(retried);
     follow();
     await pass(10);
-    const wish = batches.cancel('g');
+    const wish = batches.change('g', 'cancel');
     await pass(0);
     await wish;
     expect(received.at(-1)).toBe('1');
     expect(retried).not.toHaveBeenCalled();
-    await batches.retry('g');
+    await batches.change('g', 'retry');
     expect(retried.mock.calls).toEqual([['g']]);
   });
 
   it('whose end was seen has only its own notice marked as read', async () => {
-    const notice = (id: string, batch: string | null, read_at: number | null = null): Notice =>
-      ({ id, batch, job: batch === null ? 'j' : null, read_at }) as Notice;
+    const notice = (id: string, batch: string | null, read_at: number | null = null): NoticeInfo =>
+      ({ id, batch, job: batch === null ? 'j' : null, read_at }) as NoticeInfo;
     inbox.notices = [notice('1', null), notice('2', 'g'), notice('3', 'other'), notice('4', 'g', 9)];
     batches.seen('g');
     await pass(10);
@@ -242,7 +246,7 @@ describe('reading', () => {
     server.batch.mockImplementationOnce(() => new Promise(resolve => setTimeout(() => resolve(late), 100)));
     hear(hint('queued'));
     await pass(5000);
-    await batches.retry('g');
+    await batches.change('g', 'retry');
     received = [];
     server.batch.mockImplementation(() => new Promise(() => undefined));
     await pass(150);

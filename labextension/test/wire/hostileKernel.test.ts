@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PAGE_GLOBALS, type PageGlobals } from '../../src/views/sharedPage';
 import widget from '../../src/widget';
 import type { Followed } from '../../src/wire/jobFeed';
-import { KernelImages } from '../../src/wire/kernelImages';
+import { KernelCalls } from '../../src/wire/kernelCalls';
 import { KernelFeed } from '../../src/wire/kernelRelay';
 import { log } from '../dom';
 
@@ -95,8 +95,8 @@ describe('a log that a kernel relays', () => {
 describe('an image that a kernel sends', () => {
   it('has no more bytes than announced', async () => {
     const model = new Model({});
-    const images = new KernelImages(model);
-    const loading = images.load('j1', { id: '1-1', media_type: 'image/png', bytes: 1000 });
+    const images = new KernelCalls(model);
+    const loading = images.image('j1', { id: '1-1', media_type: 'image/png', bytes: 1000 });
     const refused = expect(loading).rejects.toThrow('more bytes than announced');
     const { call } = model.sent[0]!;
     for (let n = 0; n < 3; n++) {

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Followed } from '../../src/wire/jobFeed';
 import { KernelBatch, KernelFeed } from '../../src/wire/kernelRelay';
 import type { Chain } from '../../src/wire/retryChains';
-import type { Job, Status, WireEvent } from '../../src/wire/types';
+import type { JobInfo, Status, WireEvent } from '../../src/wire/types';
 import { batchOf, log } from '../dom';
 
 /** A widget's model, whose kernel is the test. */
@@ -56,7 +56,7 @@ function frame(events: WireEvent[], job = 'j1'): object {
   return { type: 'events', job, cursor: `c${last.seq}`, events, closed: last.type === 'completed' };
 }
 
-function record(id: string, status: Status, more: Partial<Job> = {}): object {
+function record(id: string, status: Status, more: Partial<JobInfo> = {}): object {
   return { type: 'jobs', jobs: [{ id, status, model: 'p/m', retry_of: null, retried_by: null, ...more }] };
 }
 
@@ -206,6 +206,6 @@ describe('a batch that a kernel relays', () => {
     model.send = () => {
       throw new Error('Cannot send');
     };
-    await expect(batch.cancel('g')).rejects.toThrow('the kernel that showed this is gone');
+    await expect(batch.change('g', 'cancel')).rejects.toThrow('the kernel that showed this is gone');
   });
 });

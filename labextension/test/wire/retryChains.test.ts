@@ -2,10 +2,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { News } from '../../src/wire/jobFeed';
 import { type Chain, RetryChains } from '../../src/wire/retryChains';
-import { type Job, PROTOCOL } from '../../src/wire/types';
+import { type JobInfo, PROTOCOL } from '../../src/wire/types';
 
 let hear: (news: News) => void;
-let records: Map<string, Job>;
+let records: Map<string, JobInfo>;
 let retries: RetryChains;
 let received: string[][];
 
@@ -28,7 +28,7 @@ const server = {
 };
 
 function add(id: string, links: { retry_of?: string; retried_by?: string } = {}): void {
-  const job = { id, model: 'p/m', status: 'failed', retry_of: null, retried_by: null, ...links } as Job;
+  const job = { id, model: 'p/m', status: 'failed', retry_of: null, retried_by: null, ...links } as JobInfo;
   records.set(id, job);
   const before = records.get(job.retry_of ?? '');
   if (before !== undefined) {
