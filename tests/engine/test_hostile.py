@@ -13,7 +13,7 @@ from engine.conftest import OWNER, Puppet, ended, shown, spec
 from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import BgStreamError, NotFoundError, ProviderError, UnavailableError
 from jupyter_bgstream.core.events import Citation, Delta, ToolCall, Usage
-from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.job import TITLE_LENGTH, Job
 from jupyter_bgstream.engine.engine import Engine, Limits
 from jupyter_bgstream.providers.port import ProviderEvent
 from jupyter_bgstream.store.ports.store import Append, Change, JobFilter
@@ -242,6 +242,7 @@ async def test_deleting_one_turn_removes_only_that_turn_from_history(engine: Eng
 async def test_huge_prompt_has_title_from_its_beginning(engine: Engine, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec("word " * 1_000_000))
     assert job.spec.title.startswith("word word")
+    assert len(job.spec.title) <= TITLE_LENGTH
     await puppet.call()
 
 
