@@ -118,10 +118,11 @@ class TestEnd:
         assert error.code == "truncated"
 
     def test_stream_cut_inside_events_fails_with_text_prefix(self) -> None:
-        whole = b"".join(FULL)
-        for place in range(0, len(whole) - 1, 7):
+        whole = b"".join(FULL).rstrip()  # the line ends after the last event may be missing
+        answer = text(decoded(GeminiDecoder, whole))
+        for place in range(len(whole)):
             said, error = heard(GeminiDecoder, whole[:place])
-            assert text(decoded(GeminiDecoder, whole)).startswith(text(said))
+            assert answer.startswith(text(said))
             assert error is not None
 
     @pytest.mark.parametrize(

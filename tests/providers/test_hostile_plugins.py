@@ -164,10 +164,10 @@ async def test_tool_call_arguments_of_plugin_are_bounded(install: Install, form:
 async def test_large_delta_of_plugin_is_split_into_bounded_batches(install: Install) -> None:
     deed = "yield [Delta(channel='text', text='x' * 5_000_000), Completed(at=0.0, finish_reason='stop')]"
     install("a_hostile_one", hostile(deed), mine="Mine")
-    service, longest = Registry(environ={}).resolve("mine/x"), 0
-    async for batch in service.stream(job("mine/x")):
-        longest = max(longest, sum(len(each.text) for each in batch if isinstance(each, Delta)))
-    assert 0 < longest < 500_000
+    service = Registry(environ={}).resolve("mine/x")
+    texts = [text(batch) async for batch in service.stream(job("mine/x"))]
+    assert max(map(len, texts)) < 500_000
+    assert "".join(texts) == "Half. " + "x" * 5_000_000
 
 
 @pytest.mark.parametrize(

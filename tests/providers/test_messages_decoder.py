@@ -182,10 +182,11 @@ class TestEnd:
         assert error.code == "truncated"
 
     def test_stream_cut_inside_events_fails_with_text_prefix(self) -> None:
-        whole = b"".join(FULL)
-        for place in range(0, len(whole), 7):
+        whole = b"".join(FULL).rstrip()  # the line ends after the last event may be missing
+        answer = text(decoded(MessagesDecoder, whole))
+        for place in range(len(whole)):
             said, error = heard(MessagesDecoder, whole[:place])
-            assert text(decoded(MessagesDecoder, whole)).startswith(text(said))
+            assert answer.startswith(text(said))
             assert error is not None
 
     def test_stop_reason_does_not_complete_before_message_stop(self) -> None:
