@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from cli.conftest import Home
+from cli.saved_outputs import data_of, key, save
 from cli.test_doctor import found
-from cli.test_fill import data_of, key, save
 from cli.test_serve import Serve
 from store.factories import HERE, ended
 
