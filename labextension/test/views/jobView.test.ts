@@ -1,62 +1,8 @@
 // @vitest-environment jsdom
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
-import { JobView } from '../../src/views/jobView';
-import type { Followed, Follower, JobFeed } from '../../src/wire/jobFeed';
-import type { Chains } from '../../src/wire/retryChains';
-import type { Status } from '../../src/wire/types';
-import { fakeScreen, frames, log, setVisibility, SlowMarkdown, state } from '../dom';
-
-let screen: ReturnType<typeof fakeScreen>;
-let tell: (state: Followed) => void;
-let view: JobView;
-const source = {
-  left: 0,
-  follow: (_: string, follower: Follower) => {
-    tell = follower;
-    return {
-      dispose: () => {
-        source.left++;
-      }
-    };
-  },
-  cancel: vi.fn<JobFeed['cancel']>(() => Promise.resolve()),
-  seen: vi.fn<JobFeed['seen']>()
-};
-
-const retries = { retry: vi.fn<Chains['retry']>(() => Promise.resolve()) };
-
-const begin = [{ type: 'queued' }, { type: 'attempt' }] as const;
-const text = (text: string) => ({ type: 'delta', channel: 'text', text }) as const;
-const done = { type: 'completed', finish_reason: 'stop' } as const;
-
-function open(saved: { text: string; status: Status } | null = null): void {
-  const before = document.createElement('div');
-  view = new JobView({ job: 'j1', model: 'p/m', saved, before, source, retries, markdown: new SlowMarkdown() });
-  document.body.append(view.node);
-}
-
-const words = (name: string): string => view.node.querySelector(`.jp-bgstream-${name}`)!.textContent;
-const retry = (): HTMLButtonElement => view.node.querySelector<HTMLButtonElement>('[data-action=retry]')!;
-const stop = (): HTMLButtonElement => view.node.querySelector<HTMLButtonElement>('[data-action=stop]')!;
-
-beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1, 0, 0, 10) });
-  screen = fakeScreen();
-  setVisibility('visible');
-  source.left = 0;
-  source.cancel.mockReset().mockResolvedValue();
-  source.seen.mockReset();
-  retries.retry.mockReset().mockResolvedValue();
-});
-
-afterEach(async () => {
-  view.dispose();
-  await frames(1000); // the scheduler is shared by all tests: it must not wait for a frame that never comes
-  vi.useRealTimers();
-  vi.restoreAllMocks();
-  vi.unstubAllGlobals();
-});
+import { frames, log, state } from '../dom';
+import { begin, done, open, retries, retry, source, stop, tell, text, view, words } from './openJobView';
 
 describe('the state line', () => {
   it.each([
@@ -210,86 +156,6 @@ describe('a page that is signed out', () => {
   });
 });
 
-describe('the stop button', () => {
-  it('sends one request, and shows that until the end', async () => {
-    open();
-    tell(state(log(...begin)));
-    stop().click();
-    stop().click();
-    await frames(0);
-    expect(source.cancel).toHaveBeenCalledExactlyOnceWith('j1');
-    expect(words('state')).toBe('Stopping…');
-    tell(state(log(...begin, text('last words'))));
-    expect(words('state')).toBe('Stopping…');
-    tell(state(log(...begin, { type: 'cancelled' })));
-    expect(words('state')).toBe('Stopped');
-  });
-
-  it('shows a failed request, and can be used again', async () => {
-    source.cancel.mockRejectedValueOnce(new Error('The server cannot be reached.'));
-    open();
-    tell(state(log(...begin)));
-    stop().click();
-    await frames(0);
-    expect(words('problem')).toContain('Not stopped: The server cannot be reached.');
-    expect(stop().textContent).toBe('Stop');
-    stop().click();
-    expect(source.cancel).toHaveBeenCalledTimes(2);
-  });
-});
-
-describe('the retry button', () => {
-  const cut = (): Followed =>
-    state(log(...begin, text('Half'), { type: 'failed', code: 'truncated', message: 'Broken.' }), { closed: true });
-
-  it('sends one request, with the cursor of the seen end', async () => {
-    open();
-    tell(cut());
-    retry().click();
-    retry().click();
-    expect(words('retry')).toBe('Retrying…');
-    await frames(0);
-    expect(retries.retry).toHaveBeenCalledExactlyOnceWith('j1', 'c4');
-  });
-
-  it('shows a failed request, and can be used again', async () => {
-    retries.retry.mockRejectedValueOnce(new Error('The queue is full.'));
-    open();
-    tell(cut());
-    retry().click();
-    await frames(0);
-    expect(words('problem')).toBe('Not retried: The queue is full. not_retried');
-    retry().click();
-    await frames(0);
-    expect(retries.retry).toHaveBeenCalledTimes(2);
-    expect(words('problem')).toBe('Broken. truncated');
-  });
-
-  it('gets the focus of the stop button', () => {
-    open();
-    tell(state(log(...begin)));
-    stop().focus();
-    tell(state(log(...begin, { type: 'cancelled' })));
-    expect(document.activeElement).toBe(retry());
-  });
-
-  it('keeps its keys from the notebook', () => {
-    open();
-    tell(cut());
-    const heard: string[] = [];
-    view.node.parentElement!.addEventListener('keydown', ({ key }) => heard.push(key));
-    retry().dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }));
-    retry().dispatchEvent(new KeyboardEvent('keydown', { key: 's', ctrlKey: true, bubbles: true }));
-    expect(heard).toEqual(['s']);
-  });
-
-  it('is hidden for a job of another server', () => {
-    open({ text: 'saved', status: 'failed' });
-    tell(state([], { trouble: { code: 'not_found', message: 'No.' } }));
-    expect(retry().hidden).toBe(true);
-  });
-});
-
 describe('the saved text', () => {
   it('is shown first, and replaced by the log', async () => {
     open({ text: 'partial, from the file', status: 'running' });
@@ -356,52 +222,6 @@ describe('a new attempt', () => {
       'Text of attempt 1*First*',
       'Text of attempt 2'
     ]);
-  });
-});
-
-describe('the seen message', () => {
-  const ended = (): Followed => state(log(...begin, text('Hi'), done), { closed: true });
-
-  it('is sent once, when the end is drawn on the screen of a visible page', async () => {
-    open();
-    screen.intersect(true);
-    tell(ended());
-    expect(source.seen).not.toHaveBeenCalled(); // not yet drawn
-    await frames();
-    expect(source.seen).toHaveBeenCalledExactlyOnceWith('j1', 'c4');
-    tell(ended());
-    setVisibility('visible');
-    await frames();
-    expect(source.seen).toHaveBeenCalledOnce();
-  });
-
-  it('is not sent from a hidden page', async () => {
-    setVisibility('hidden');
-    open();
-    screen.intersect(true);
-    tell(ended());
-    await frames();
-    expect(source.seen).not.toHaveBeenCalled();
-    setVisibility('visible');
-    expect(source.seen).toHaveBeenCalledOnce();
-  });
-
-  it('is not sent for an end below the fold', async () => {
-    open();
-    screen.intersect(false);
-    tell(ended());
-    await frames();
-    expect(source.seen).not.toHaveBeenCalled();
-    screen.intersect(true);
-    expect(source.seen).toHaveBeenCalledOnce();
-  });
-
-  it('is not sent before the end', async () => {
-    open();
-    screen.intersect(true);
-    tell(state(log(...begin, text('Hi'))));
-    await frames();
-    expect(source.seen).not.toHaveBeenCalled();
   });
 });
 
