@@ -1,6 +1,6 @@
 """Relay of jobs' logs to a page without a live socket, as entries in a fixed order.
 
-An entry is a frame of the live socket (``events``, ``reset``, ``error``; PROTOCOL.md, "One WebSocket per page") or
+An entry is a frame of the live socket (``events``, ``reset``, ``error``; PROTOCOL.md, "The WebSocket") or
 ``{"type": "jobs", "jobs"}``: descriptions of jobs, by which views follow retries.
 """
 

@@ -30,7 +30,7 @@ class Engine(EnginePart):
     """One server's engine. Every call names an ``owner``; objects of another owner are a NotFoundError.
 
     The engine's own ``owner`` is the one whose jobs it runs, adopts and deletes by retention. None means every owner:
-    right for a worker with everyone's keys, wrong for a server with only its user's keys.
+    correct for a server with the keys of all owners, wrong for one with only the keys of its user.
     """
 
     def __init__(
