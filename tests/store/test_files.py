@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import closing, contextmanager
 from pathlib import Path, PureWindowsPath
 
@@ -497,6 +498,39 @@ async def test_check_of_sound_database_reports_no_damage_with_any_time_limit(dat
         assert check(db, seconds=30) is None
         assert check(db, seconds=0.0) is None
         assert db.execute("SELECT 1").fetchone() == (1,)
+
+
+class Interrupted(sqlite3.Connection):
+    """A connection whose statement is interrupted while it reads a row with 0."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.reading, self.interrupted = threading.Event(), threading.Event()
+
+    def interrupt(self):
+        self.reading.wait(60)
+        super().interrupt()
+        self.interrupted.set()
+
+    def is_sound(self, value):
+        if value == 0:
+            self.reading.set()
+            self.interrupted.wait(5)
+        return value < 2
+
+
+def test_check_ends_at_its_time_limit():
+    with closing(sqlite3.connect(":memory:", factory=Interrupted, check_same_thread=False)) as db:
+        db.create_function("is_sound", 1, db.is_sound, deterministic=True)
+        db.executescript("""
+            CREATE TABLE numbers (n CHECK (is_sound(n)));
+            PRAGMA ignore_check_constraints = ON;
+            INSERT INTO numbers VALUES (0), (2);
+            PRAGMA ignore_check_constraints = OFF;
+        """)
+        assert check(db, seconds=0.0) is None
+        assert db.interrupted.is_set()
+        assert check(db, seconds=30) == check(db, seconds=None) == "CHECK constraint failed in numbers"
 
 
 async def test_failing_read_is_unavailable_and_logged(database, caplog):
