@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, settings
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Before a test imports one of them. The modules of the folder are rewritten as well.
-pytest.register_assert_rewrite("store.contract", "store.factories")
+# Before a test imports one of them. All modules of store.contract are rewritten as well.
+pytest.register_assert_rewrite("store.contract", "store.factories", "engine.model_servers", "engine.model_stage")
 
 # The machine that runs the checks runs several of them at a time.
 settings.register_profile("checks", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -74,6 +74,7 @@ async def test_answer_ended_while_tab_was_closed_is_unread_until_opened(
     tab = await lab.tab("elsewhere.ipynb")
     await unread(tab, 1)
     await tab.page.reload()
+    await tab.ready()  # JupyterLab opens the notebook of the address late, and would hide the one that is opened below
     await unread(tab, 1)
     await open_panel(tab)
     row = tab.page.locator(f"{PANEL} .jp-bgstream-inbox [data-job='{job}']")

@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from cli.conftest import Home
 from harness.jupyter import free_port, of_this_machine
@@ -159,6 +160,8 @@ def test_serve_has_local_address_and_only_this_api(serve: Serve) -> None:
     (runtime,) = [json.loads(path.read_text()) for path in serve.home.runtime.glob("bgstream-*.json")]
     assert (runtime["url"], runtime["kind"]) == (serve.url, "serve")
     assert list(serve.home.runtime.glob("jpserver-*")) == []
+    sockets = psutil.Process(serve.process.pid).net_connections("inet")
+    assert {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
     headers = {"Authorization": f"token {runtime['token']}"}
     with httpx.Client(base_url=serve.url, headers=headers, trust_env=False, verify=False) as client:
         assert client.get("api/bgstream/status").status_code == 200

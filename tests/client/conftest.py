@@ -45,6 +45,21 @@ def script(server: Jupyter, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     default_background.close()
 
 
+@pytest.fixture
+def sent(script: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The requests of this script to its server from now on, such as ``POST jobs``."""
+    default_background.run(lambda api: api.connect())
+    requests: list[str] = []
+    send = httpx.AsyncClient.send
+
+    async def record(client: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
+        requests.append(f"{request.method} {request.url.path.rpartition('/bgstream/')[2]}")
+        return await send(client, request, **options)
+
+    monkeypatch.setattr(httpx.AsyncClient, "send", record)
+    return requests
+
+
 @dataclass
 class Ran:
     """What running a cell gave."""
@@ -101,7 +116,7 @@ class Kernel:
         return self.collect(self.send(code, cell=cell))
 
     def collect(self, message_id: str) -> Ran:
-        """Wait for the end of a cell that was sent."""
+        """Wait for the end of a request that was sent, such as a cell."""
         ran = Ran()
         while True:
             message = self._client.get_iopub_msg(timeout=PATIENCE)
@@ -138,11 +153,9 @@ class Kernel:
     def complete(self, code: str) -> list[str]:
         """Return what Tab offers at the end of the code, or at a ``¦`` in it: each with what stands before it."""
         before, _, after = code.partition("¦")
-        message_id = self._client.complete(before + after, len(before))
-        reply = self._client.get_shell_msg(timeout=PATIENCE)
-        while reply["parent_header"].get("msg_id") != message_id:
-            reply = self._client.get_shell_msg(timeout=PATIENCE)
-        found = reply["content"]
+        ran = self.collect(self._client.complete(before + after, len(before)))
+        assert ran.outputs == []  # they would appear below the cell that ran last
+        found = ran.reply
         assert found["status"] == "ok"
         assert found["cursor_end"] == len(before)
         return [before[: found["cursor_start"]] + each for each in found["matches"]]

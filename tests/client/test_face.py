@@ -162,12 +162,15 @@ class TestHandles:
     def test_delete_removes_running_job_and_can_be_repeated(self, provider: ThreadedProvider) -> None:
         provider.scripts["held"] = answer("one two", hold_after=1)
         asked = bg.submit("x", model="test/held")
+        assert next(iter(asked)) == "one "
         asked.delete()
         asked.delete()
         with pytest.raises(bg.NotFoundError):
             bg.job(asked.id)
         with pytest.raises(bg.NotFoundError):
             asked.retry()
+        provider.quiet()
+        assert provider.asked("held")[-1].closed_by_client
 
     def test_client_can_be_used_by_several_threads(self) -> None:
         said: list[Any] = []

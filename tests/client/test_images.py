@@ -161,11 +161,15 @@ class TestSubmit:
         assert roles == ["system", "user", "assistant", "user"]
         assert [part["type"] for part in self.sent(provider)[1]["content"]] == ["text", "image_url"]
 
-    def test_invalid_images_argument_is_refused(self) -> None:
+    def test_invalid_images_argument_is_refused(self, provider: ThreadedProvider, sent: list[str]) -> None:
         with pytest.raises(InvalidRequestError, match="images= needs a text prompt"):
             submit([{"role": "user", "content": "x"}], images=[PNG])
+        assert sent == []
+        before = len(provider.requests)
         with pytest.raises(InvalidRequestError, match="at most 50 images"):
             submit("x", images=[PNG] * 51)
+        assert sent == ["POST jobs"]  # the server refuses it
+        assert len(provider.requests) == before
 
 
 class TestMagic:

@@ -179,7 +179,7 @@ def test_refusal_of_server_is_typed_error() -> None:
         job("../status")
 
 
-def test_invalid_request_is_refused_with_reason() -> None:
+def test_invalid_request_is_refused_with_reason_before_it_is_sent(sent: list[str]) -> None:
     with pytest.raises(InvalidRequestError, match="is a lone surrogate"):
         submit("\ud800")
     with pytest.raises(InvalidRequestError, match="a object is not a text"):
@@ -194,8 +194,10 @@ def test_invalid_request_is_refused_with_reason() -> None:
         submit("x", tags="abc")
     with pytest.raises(InvalidRequestError, match="params must be a dict, not a list"):
         submit("x", params=[1])  # type: ignore[arg-type]
+    assert sent == []
     with pytest.raises(InvalidRequestError, match="is a lone surrogate"):
         thread("\ud800").delete()
+    assert sent == ["GET threads"]  # to test the connection, because a deletion is not repeated
 
 
 def test_traceback_of_error_omits_internal_frames(provider: ThreadedProvider) -> None:

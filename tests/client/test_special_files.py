@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from client.conftest import Kernel
 
-from jupyter_bgstream.client import File, InvalidRequestError
+from jupyter_bgstream.client import File, InvalidRequestError, submit
 from jupyter_bgstream.client.file_reader import read_file
 from jupyter_bgstream.client.image_inputs import image_part
 from jupyter_bgstream.core.attachment_checks import MAX_IMAGE_BYTES
@@ -70,12 +70,13 @@ def test_read_stops_one_byte_after_limit(tmp_path: Path) -> None:
     assert len(read_file(str(tmp_path / "log.txt"), 10)) == 11
 
 
-def test_too_large_image_is_refused(tmp_path: Path) -> None:
+def test_too_large_image_is_refused_before_it_is_sent(tmp_path: Path, sent: list[str]) -> None:
     with (tmp_path / "large.png").open("wb") as large:
         large.write(b"\x89PNG\r\n\x1a\n")
         large.truncate(MAX_IMAGE_BYTES + 1)
     with pytest.raises(InvalidRequestError, match=r"large\.png' has more than 10 MiB\. Make it smaller\."):
-        image_part(tmp_path / "large.png")
+        submit("What is this?", images=[tmp_path / "large.png"])
+    assert sent == []
 
 
 LIMITED = """
@@ -105,7 +106,9 @@ def test_sparse_terabyte_file_is_refused_in_bounded_memory(tmp_path: Path) -> No
 @pytest.mark.parametrize("path", ["/dev/zero", "pipe"])
 @pytest.mark.timeout(60)
 def test_magic_refuses_special_file_with_reason(kernel: Kernel, special: Path, path: str) -> None:
+    before = kernel.rest.get("api/bgstream/jobs").json()
     ran = kernel.run(f"%%bg --file {special / path}\nx")
+    assert kernel.rest.get("api/bgstream/jobs").json() == before
     assert ran.reply["status"] == "error"
     assert ": Not a regular file." in ran.error
     assert "Traceback" not in ran.error

@@ -9,18 +9,19 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
+from crash.figures import Figures
 from crash.laws import Facts, Life, Wish, attempts_of, check
 from crash.provider import Manner, Provider
 from crash.viewers import RawEvents, Sightings, Viewer
 from harness.jupyter import Jupyter
 
-from jupyter_bgstream.core.codec import decode_event, decode_events
+from jupyter_bgstream.core.codec import decode_events
 
 MAX_ATTEMPTS = 3
 JOBS = 30
@@ -28,16 +29,6 @@ MOMENT_SECONDS = 1.5  # then it happens anyway: nothing may be left that could b
 TOLD_SECONDS = 120.0  # until a death is in every log that it touched: a look of recovery is 10 s away at most
 DRAIN_SECONDS = 120.0
 LOOK_SECONDS = 2.5  # longer than between two looks for dead servers
-
-
-@dataclass
-class Figures:
-    """What a world, or many, came to."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def __str__(self) -> str:
-        return ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()))
 
 
 @dataclass
@@ -359,7 +350,7 @@ class World:
             self._facts.read_at = float("inf")
             check(self._facts, over=True)
         assert logs[0] == logs[-1]
-        self._count()
+        self.figures.add(self._facts)
 
     @staticmethod
     async def _all_ended(client: httpx.AsyncClient) -> bool:
@@ -400,29 +391,3 @@ class World:
         if not tries or tries[-1].after is not None or tries[-1].asked is None:
             return False
         return self._facts.lives[tries[-1].asked.life].death is not None
-
-    def _count(self) -> None:
-        facts, counts = self._facts, self.figures.counts
-        counts["worlds"] += 1
-        counts["jobs"] += len(facts.logs)
-        counts["requests"] += len(facts.asked)
-        counts["requests cut off by a kill"] += facts.hit
-        counts["attempts without a request"] += facts.unasked
-        counts["events stored"] += sum(map(len, facts.logs.values()))
-        counts["events seen by viewers"] += facts.sightings.count
-        counts["runs seen by viewers"] += len(facts.sightings.runs)
-        counts["answers of REST compared"] += len(facts.sightings.answers) + len(facts.forms)
-        counts["reads resumed at a cursor"] += facts.sightings.resumed
-        for log in facts.logs.values():
-            for raw in log:
-                event = msgspec.json.decode(raw)
-                if event["type"] == "attempt":
-                    counts["attempts"] += 1
-                    counts[f"attempts: {event.get('reason', 'first')}"] += 1
-                elif event["type"] == "waiting":
-                    counts[f"waiting: {event['code']}"] += 1
-            end = type(decode_event(log[-1])).__name__.lower()
-            counts[f"ended: {end}"] += 1
-        counts["requests by another server than the job's own"] += sum(
-            facts.lives[asked.life].server != facts.wishes[asked.job].server for asked in facts.asked
-        )

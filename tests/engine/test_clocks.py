@@ -1,4 +1,4 @@
-"""Clocks that jump: waits of a running server keep their length, and no jump deletes an answer."""
+"""Clocks that jump: waits of a running server keep their length."""
 
 from __future__ import annotations
 
@@ -8,27 +8,25 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from engine.clocks import DAY, HOUR, pass_time, settle
 from engine.conftest import OWNER, Puppet, ended, reached, spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store import factories
 from store.factories import ROOM, append, new_job
 from store.model import MemoryStore
 
 from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import BgStreamError, ProviderError
-from jupyter_bgstream.core.events import Cancelled, Completed, Waiting
+from jupyter_bgstream.core.events import Waiting
 from jupyter_bgstream.core.job import Job
 from jupyter_bgstream.core.schemas.server_info import LimitsInfo
 from jupyter_bgstream.engine.clock import SystemClock
 from jupyter_bgstream.engine.due_times import TOLERANCE
 from jupyter_bgstream.engine.engine import Engine
-from jupyter_bgstream.engine.retention import Deleted, Retention, RetentionWorker
 from jupyter_bgstream.engine.scheduler import MAX_SLEEP
 from jupyter_bgstream.store.port_values import Append
 from jupyter_bgstream.testing.clock import START, FakeClock
 
-HOUR, DAY = 3600.0, 86_400.0
 LIMITS = LimitsInfo(max_attempts=1000, stop_grace=0.0)
 STEP = 10.0  # seconds
 DELAY = 100.0  # seconds that the provider asks for; up to a tenth comes on top
@@ -51,20 +49,6 @@ async def engine(store: MemoryStore, puppet: Puppet, clock: FakeClock) -> AsyncI
     await clock.sleeping()
     yield engine
     await engine.close()
-
-
-async def settle() -> None:
-    """Let everything run that does not wait for the clock."""
-    for _ in range(30):
-        await asyncio.sleep(0)
-
-
-async def pass_time(clock: FakeClock, seconds: float, step: float = 5.0) -> None:
-    """Let time pass in steps, so that whoever slept sleeps again."""
-    while seconds > 0:
-        clock.advance(min(step, seconds))
-        seconds -= step
-        await settle()
 
 
 async def put_off(engine: Engine, puppet: Puppet, job_id: str | None = None) -> Job:
@@ -243,84 +227,6 @@ async def test_adopted_job_is_attempted_at_once_although_clock_is_set_back(
     store.adopt = adopted  # type: ignore[method-assign]
     await pass_time(clock, 10)
     assert (await puppet.call()).job.attempt == 2
-
-
-# Retention
-
-
-class Hurried(FakeClock):
-    """A clock for one sleeper, who never waits."""
-
-    async def sleep(self, seconds: float) -> None:
-        self.advance(seconds)
-        await asyncio.sleep(0)
-
-
-@pytest.fixture
-async def opened(store: MemoryStore) -> AsyncIterator[MemoryStore]:
-    await store.open()
-    yield store
-    await store.close()
-
-
-async def read(store: MemoryStore, job_id: str, ago: float) -> None:
-    await factories.ended(store, job_id, Completed(at=START - ago, finish_reason="stop"))
-    await store.mark_read(factories.OWNER, "", ids=None, at=START - ago)
-
-
-async def test_clock_set_forward_deletes_nothing_for_one_day(opened: MemoryStore) -> None:
-    clock = Hurried()
-    keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention())
-    await read(opened, "job-read", DAY)
-    clock.jump(365 * DAY)
-    for _ in range(23):
-        assert await keeper.prune() == Deleted()
-        (warning,) = keeper.warnings
-        assert "set forward by 365 days" in warning
-        clock.advance(HOUR)
-    clock.jump(-365 * DAY)  # it was a mistake
-    for _ in range(3):
-        assert await keeper.prune() == Deleted()
-        assert keeper.warnings == ()
-        clock.advance(HOUR)
-
-
-async def test_clock_that_stays_set_forward_counts_after_one_day(opened: MemoryStore) -> None:
-    clock = Hurried()
-    keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention())
-    await read(opened, "job-read", DAY)
-    await keeper.prune()
-    clock.jump(100 * DAY)
-    await keeper.prune()
-    clock.advance(12 * HOUR)
-    clock.jump(100 * DAY)  # another jump: the day begins again
-    await keeper.prune()
-    clock.advance(23 * HOUR)
-    assert await keeper.prune() == Deleted()
-    clock.advance(HOUR)
-    assert (await keeper.prune()).jobs == 1
-    assert keeper.warnings == ()
-
-
-async def test_clock_set_forward_does_not_age_recently_read_answer(opened: MemoryStore) -> None:
-    clock = Hurried()
-    keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention(max_database_bytes=1))
-    await read(opened, "job-just-read", 60)
-    clock.jump(2 * HOUR)
-    assert await keeper.prune() == Deleted()
-
-
-async def test_clock_set_back_does_not_stop_hourly_pruning(opened: MemoryStore) -> None:
-    clock = FakeClock()
-    keeper = RetentionWorker(store=opened, clock=clock, owner=None, retention=Retention(max_database_bytes=1))
-    looking = asyncio.create_task(keeper.run())
-    await settle()
-    await pass_time(clock, 200, step=60)
-    clock.jump(-30 * DAY)
-    await factories.ended(opened, "job-cancelled", Cancelled(at=START - 40 * DAY))
-    await pass_time(clock, HOUR + 200, step=60)
-    assert await factories.ids_of(opened) == []
-    looking.cancel()
 
 
 # All at random

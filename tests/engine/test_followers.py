@@ -75,15 +75,17 @@ async def test_cancelled_follower_does_not_end_job(engine: Engine, puppet: Puppe
 
 async def test_followers_of_deleted_job_stop(engine: Engine, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec())
-    call = (await puppet.call()).say("x")
+    (await puppet.call()).say("x")
     await shown(engine, job.id, "x")
-    follower = asyncio.create_task(numbers(engine, job.id, 0))
-    await engine.jobs.delete(OWNER, job.id)
-    async with asyncio.timeout(60):
-        await call.closed.wait()
-        await asyncio.wait([follower])
-    # It saw the cancel that came first, or was told that the job is gone.
-    assert isinstance(follower.exception(), NotFoundError | None)
+    tail = (await engine.jobs.get(OWNER, job.id)).seq
+    async with asyncio.timeout(60), aclosing(engine.jobs.follow(job, after=0)) as batches:
+        while (await anext(batches)).cursor.seq < tail:
+            pass
+        following = asyncio.ensure_future(anext(batches))
+        await asyncio.sleep(0)  # now it waits for the next event
+        await engine.jobs.delete(OWNER, job.id)
+        with pytest.raises(NotFoundError, match=f"The job {job.id} was deleted"):
+            await following
 
 
 async def test_job_without_followers_leaves_no_channel(engine: Engine, puppet: Puppet) -> None:

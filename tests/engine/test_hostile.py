@@ -14,7 +14,7 @@ from store.model import MemoryStore
 from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import BgStreamError, NotFoundError, ProviderError, UnavailableError
 from jupyter_bgstream.core.events import Citation, Delta, ToolCall, Usage
-from jupyter_bgstream.core.job import Job
+from jupyter_bgstream.core.job import TITLE_LENGTH, Job
 from jupyter_bgstream.core.schemas.server_info import LimitsInfo
 from jupyter_bgstream.engine.engine import Engine
 from jupyter_bgstream.providers.port import ProviderEvent
@@ -243,6 +243,7 @@ async def test_deleting_one_turn_removes_only_that_turn_from_history(engine: Eng
 async def test_huge_prompt_has_title_from_its_beginning(engine: Engine, puppet: Puppet) -> None:
     job, _ = await engine.jobs.submit(OWNER, spec("word " * 1_000_000))
     assert job.spec.title.startswith("word word")
+    assert len(job.spec.title) <= TITLE_LENGTH
     await puppet.call()
 
 

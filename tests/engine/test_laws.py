@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 from engine.conftest import OWNER, Puppet, ended, shown, spec
-from store.factories import ROOM
+from store.factories import ROOM, append, text_deltas
 from store.model import MemoryStore
 
 from jupyter_bgstream.core.errors import BgStreamError, UnavailableError
@@ -113,11 +113,13 @@ async def test_job_of_server_that_dies_later_ends_as_interrupted(puppet: Puppet)
     await puppet.call()
     theirs = msgspec.structs.replace(mine, id="of-another", server="dead", status="new", seq=0, attempt=0, fence=0)
     await store.submit(theirs, max_queued=9)
-    await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0)
+    (claimed,) = await store.claim(server="dead", owner=None, room=ROOM, limit=9, at=1.0)
+    await append(store, claimed, text_deltas("Half "))
     assert (await engine.jobs.get(OWNER, "of-another")).status == "running"
     clock.advance(2)
     job = await ended(engine, "of-another")
     assert job.error is not None
     assert (job.status, job.error.code, job.ended_at) == ("interrupted", "server_died", clock.time())
+    assert (await engine.jobs.answer(OWNER, "of-another"))[1].text == "Half "
     assert (await engine.jobs.get(OWNER, mine.id)).status == "running"
     await engine.close()

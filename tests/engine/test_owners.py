@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from engine.conftest import LIMITS, Puppet, spec
-from engine.test_model import Gate, Shared, SharedMemory
+from engine.shared_store import Gate, Shared, SharedMemory
 from store.factories import HERE, append, ended, ids_of, running, text_deltas
 
 from jupyter_bgstream.core.events import Cancelled, Completed

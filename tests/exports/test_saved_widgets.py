@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 # A comment and a script inside a script element: its own end tag does not end it any more.
 SWALLOWING = "<!--<script>alert(1)</script><!-- <SCRIPT src=x>"
+JOINER = "\u2060"  # invisible; it makes markup in a trait text
 HOSTILE = SWALLOWING + "\n\n" + "\n\n".join(ATTACKS.values())
 CELLS = [
     "hostile = open('hostile.txt').read()",
@@ -58,8 +59,12 @@ async def test_saved_widget_states_run_and_load_nothing(
     assert sorted(each["status"] for each in kept) == ["completed", "completed", "completed", "failed"]
 
 
-async def test_saved_widget_log_has_exact_text(executed: Path) -> None:
+async def test_saved_widget_traits_and_log_have_exact_text(executed: Path) -> None:
     states = widgets(executed)
+    titles = [state["title"].replace(JOINER, "") for state in states]
+    assert titles.count(HOSTILE[:200]) == 2  # of a job and a batch
+    (error,) = [state["error"]["message"].replace(JOINER, "") for state in states if state["error"]]
+    assert SWALLOWING in error
     entries = [json.loads(state[f"log_{number}"]) for state in states for number in range(state.get("log", 0))]
     texts = [event.get("text") for entry in entries for event in entry.get("events", ())]
     assert HOSTILE in texts

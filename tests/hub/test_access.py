@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from harness.hub import Hub, UserServer
-from server.test_matrix import HANDSHAKE
+from server.websocket_client import HANDSHAKE
 
 JOB = {"prompt": "Hello"}
 

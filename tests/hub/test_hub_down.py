@@ -8,7 +8,7 @@ import pytest
 from harness.hub import Hub, UserServer
 from hub.conftest import MODES
 from hub.test_access import ask, by_token
-from server.test_matrix import HANDSHAKE
+from server.websocket_client import HANDSHAKE
 
 from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
 from jupyter_bgstream.testing.scripts import answer

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from jupyter_bgstream.providers.registry import Registry
 from jupyter_bgstream.testing import ScriptedProvider
 
 Connect = Callable[..., HTTPProvider]
+Install = Callable[..., None]
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +52,23 @@ def connect(provider: ScriptedProvider) -> Connect:
         return Registry({"puppet": entry}, environ=environ).resolve("puppet/one")
 
     return made
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Install a distribution with one module and entry points, as pip does."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    installed: list[str] = []
+
+    def put(module: str, source: str, **entries: str) -> None:
+        (tmp_path / f"{module}.py").write_text(source)
+        info = tmp_path / f"{module}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+        lines = [f"{name} = {module}:{attribute}" for name, attribute in entries.items()]
+        (info / "entry_points.txt").write_text("\n".join(["[jupyter_bgstream.providers]", *lines]))
+        installed.append(module)
+
+    yield put
+    for module in installed:
+        sys.modules.pop(module, None)

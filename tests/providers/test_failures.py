@@ -238,10 +238,11 @@ class TestProxies:
         assert "POST http://models.invalid/v1/chat/completions" in error.message
 
     async def test_unsupported_proxy_is_named_in_error(self, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("HTTP_PROXY", "gopher://old.example")
+        monkeypatch.setenv("HTTP_PROXY", "gopher://me:s3cr3t@old.example")
         _, error = await read(connect("http://models.invalid/v1"))
         assert error is not None
-        assert (error.code, "proxy" in error.message) == ("unreachable", True)
+        assert (error.code, "HTTP_PROXY is not a URL" in error.message) == ("unreachable", True)
+        assert "s3cr3t" not in error.message
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:

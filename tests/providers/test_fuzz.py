@@ -337,14 +337,28 @@ def test_endless_event_is_refused_in_bounded_memory(name: str) -> None:
         tracemalloc.stop()
 
 
+# An event with text, in the place of "TEXT", and the number of events of a good answer that come before it.
+TEXT_EVENTS: dict[str, tuple[int, Any]] = {
+    "chat_completions": (1, delta(content="TEXT")),
+    "ollama": (1, {"message": {"content": "TEXT"}, "done": False}),
+    "responses": (2, {"type": "response.output_text.delta", "item_id": "m", "delta": "TEXT"}),
+    "messages": (2, {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "TEXT"}}),
+    "gemini": (1, {"candidates": [{"content": {"parts": [{"text": "TEXT"}], "role": "model"}}]}),
+}
+
+
 @every_format
-def test_decoder_memory_does_not_grow_with_the_stream(name: str) -> None:
+@pytest.mark.parametrize("kind", ["unknown", "text"])
+def test_decoder_memory_does_not_grow_with_the_stream(name: str, kind: str) -> None:
     """A decoder keeps only what it needs, such as the URLs of the citations that it has yielded."""
-    stream = framed(name, GOOD[name])
-    frame = FRAMES[FORMATS[name].media_type]
+    begun, repeated = TEXT_EVENTS[name] if kind == "text" else (0, {"unknown": "TEXT"})
     chance = random.Random(1)
-    filler = [frame({"unknown": chance.randbytes(512).hex()}) for _ in range(64)]
+    texts = [chance.randbytes(512).hex() for _ in range(64)]
+    filler = [framed(name, [repeated]).replace(b"TEXT", text.encode()) for text in texts]
     decoder = FORMATS[name].decoder(ERRORS)
+    decoder.feed(framed(name, GOOD[name][:begun]))
+    yields = sum(isinstance(happened, Delta) for piece in filler for happened in decoder.feed(piece))
+    assert yields == (len(filler) if kind == "text" else 0)
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
@@ -356,5 +370,5 @@ def test_decoder_memory_does_not_grow_with_the_stream(name: str) -> None:
         tracemalloc.stop()
     assert decoder.error is None
     assert held < 64 * 1024  # of 2.6 MB
-    decoder.feed(stream)
+    decoder.feed(framed(name, GOOD[name][begun:]))
     assert any(isinstance(happened, Completed) for happened in decoder.close())

@@ -354,17 +354,34 @@ async def test_status_lists_configured_models() -> None:
 
 
 async def test_large_item_is_split_into_bounded_batches() -> None:
-    async with aclosing(serve(yielding("x" * 5_000_000)).stream(job("agent/one"))) as stream:
+    closed = threading.Event()
+
+    async def large(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "x" * 5_000_000
+        finally:
+            closed.set()
+
+    async with aclosing(serve(large).stream(job("agent/one"))) as stream:
         assert len(text(await anext(stream))) <= generator.MAX_UNREAD + MAX_DELTA
+    assert closed.is_set()  # the first batch was one too many for its reader
     said, error = await read(serve(yielding("x" * 5_000_000)), job("agent/one"))
     assert (len(text(said)), error) == (5_000_000, None)
 
 
 async def test_empty_strings_do_not_prevent_idle_timeout() -> None:
+    turns: list[str] = []
+
     async def empty(messages: Any, model: str, params: Any) -> AsyncIterator[str]:
         yield "x"
-        while True:
-            yield ""
+        asyncio.get_running_loop().call_soon(turns.append, "another job")
+        try:
+            while True:
+                yield ""
+        finally:
+            turns.append("the end")
 
     error = await failure(empty, idle_timeout=0.2, total_timeout=5)
     assert error.code == "idle_timeout"
+    assert turns == ["another job", "the end"]

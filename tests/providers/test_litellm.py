@@ -14,6 +14,7 @@ import pytest
 from providers.speaking import job, of, read, text
 
 from jupyter_bgstream.core.events import Completed, ToolCall, Usage
+from jupyter_bgstream.providers.bundled_plugins import litellm as litellm_plugin
 from jupyter_bgstream.providers.bundled_plugins.litellm import _error, complete
 from jupyter_bgstream.providers.plugins.generator import GeneratorProvider
 from jupyter_bgstream.providers.port import Provider
@@ -31,7 +32,9 @@ def litellm(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> Prov
     return Registry(environ={"OPENAI_API_KEY": KEY}).resolve("litellm/x")
 
 
-async def test_unsafe_params_and_models_are_refused() -> None:
+async def test_unsafe_params_and_models_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    imports: list[str] = []
+    monkeypatch.setattr(litellm_plugin, "_litellm", lambda: imports.append("litellm"))
     service = GeneratorProvider("litellm", complete, environ={})
     for params in ({"api_base": "http://evil.example"}, {"api_key": "x"}, {"extra_headers": {}}, {"base_url": "x"}):
         _, error = await read(service, job("litellm/openai/one", params=params))
@@ -41,6 +44,9 @@ async def test_unsafe_params_and_models_are_refused() -> None:
     _, error = await read(service, job("litellm/huggingface/https://evil.example"))
     assert error is not None
     assert error.code == "bad_request"
+    assert imports == []
+    await read(service, job("litellm/openai/one"))
+    assert imports == ["litellm"]
 
 
 async def test_key_in_long_error_is_redacted_before_the_cut() -> None:

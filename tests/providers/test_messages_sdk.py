@@ -12,9 +12,9 @@ import httpx2
 import pytest
 from providers.conftest import Connect
 from providers.decoding import named
+from providers.messages_samples import FULL, START, STOP, begun, block, ended, finish, piece
 from providers.official import anthropics, our_reason, ours
 from providers.speaking import of, read
-from providers.test_messages import FULL, START, STOP, begun, block, ended, finish, piece
 
 from jupyter_bgstream.core.events import Completed
 from jupyter_bgstream.testing import Reset, Script, ScriptedProvider, Send, refusal, replay

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from providers.recorded import streams
+from providers.responses_samples import decoded, heard
 from providers.speaking import cut_at_random, of, text
-from providers.test_responses import decoded, heard
 
 from jupyter_bgstream.core.events import Citation, Completed, Usage
 from jupyter_bgstream.testing.scripts import event

@@ -8,10 +8,10 @@ from typing import Any
 import openai
 import pytest
 from providers.conftest import Connect
+from providers.responses_samples import EVERYTHING, PLAIN, THOUGHT, delta, done, end, message, stream
 from providers.speaking import of, read, text
 from providers.test_recordings_responses import STREAMS as PATHS
 from providers.test_recordings_responses import events_of, stream_of
-from providers.test_responses import EVERYTHING, PLAIN, THOUGHT, delta, done, end, message, stream
 
 from jupyter_bgstream.core.events import Citation, Completed, Usage
 from jupyter_bgstream.testing import ScriptedProvider, replay

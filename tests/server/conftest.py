@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from harness.jupyter import Jupyter, jupyter
+from server.receiver import Receiver
+from server.webhook_servers import Servers
 
+from jupyter_bgstream.testing.clock import START
 from jupyter_bgstream.testing.scripted_provider import ScriptedProvider, ThreadedProvider
 
 
@@ -25,6 +30,19 @@ def config_for(provider: ThreadedProvider, **settings: Any) -> dict[str, Any]:
 def server(tmp_path_factory: pytest.TempPathFactory, provider: ThreadedProvider) -> Iterator[Jupyter]:
     with jupyter(tmp_path_factory.mktemp("home"), config=config_for(provider)) as server:
         yield server
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def servers(request: pytest.FixtureRequest, receiver: Receiver, tmp_path: Path) -> AsyncIterator[Servers]:
+    database = tmp_path / "jobs.sqlite" if request.param == "sqlite" else None
+    async with AsyncExitStack() as stack:
+        yield Servers(receiver, stack, database=database, now=START)
 
 
 def submit(server: Jupyter, model: str, **fields: Any) -> str:

@@ -16,7 +16,7 @@ import pytest
 from client.conftest import Kernel
 from harness.jupyter import Jupyter
 from server.conftest import config_for, submit, until_text, wait
-from server.test_matrix import connect, leave, read
+from server.websocket_client import connect, leave, read
 from traitlets.config import Config
 
 from jupyter_bgstream.core.errors import InvalidRequestError

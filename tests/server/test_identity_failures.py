@@ -8,7 +8,7 @@ import httpx
 import pytest
 from harness.jupyter import Jupyter, jupyter
 from server.conftest import config_for
-from server.test_matrix import HANDSHAKE
+from server.websocket_client import HANDSHAKE
 
 from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import os
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from harness.jupyter import Jupyter, jupyter
 from server.conftest import config_for, submit, wait
-from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.iostream import StreamClosedError
-from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
+from server.websocket_client import HANDSHAKE, connect, leave, read, until
 
-from jupyter_bgstream.core.request_checks import MAX_BODY
 from jupyter_bgstream.server.app import BgStreamApp
 from jupyter_bgstream.server.base import NotFoundHandler, verbs
 from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
@@ -100,12 +93,6 @@ class Roles(Authorizer):
         role = handler.request.headers.get("X-Role")
         return resource != "bgstream" or (action == "read" if role == "reader" else role != "refused")
 """
-HANDSHAKE = {
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}
 
 
 def registered() -> list[tuple[str, Any]]:
@@ -370,153 +357,3 @@ def test_options_are_answered_by_jupyter(ada: Jupyter, ask: Ask, path: str) -> N
 
     for caller in ("nobody", "token", "xsrf"):
         assert preflight(ask(caller, "OPTIONS", path)) == preflight(ask(caller, "OPTIONS", "../contents"))
-
-
-def test_too_large_body_is_refused_and_not_kept_in_memory(ada: Jupyter, ask: Ask) -> None:
-    def pieces() -> Iterator[bytes]:  # a length is not said beforehand
-        for _ in range(MAX_BODY // 2**20 + 1):
-            yield b" " * 2**20
-
-    for body in (b" " * (MAX_BODY + 1), pieces()):
-        answer = ask("token", "POST", "jobs", content=body)
-        assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
-        assert "32 MiB" in answer.json()["message"]
-    assert ask("token", "POST", "jobs", content=b" " * (MAX_BODY - 2) + b"{}").json()["code"] == "invalid"
-    before = peak_memory(ada)
-    # Strangers and owners alike: nothing of 200 MB is kept, only read away.
-    assert ask("nobody", "POST", "jobs", content=b" " * 200_000_000).status_code == 403
-    assert ask("token", "POST", "jobs", content=b" " * 200_000_000).status_code == 413
-    assert peak_memory(ada) - before < 50_000_000
-
-
-def test_body_above_limit_of_jupyter_is_413_with_error_body(tmp_path: Path) -> None:
-    # tornado drops such a connection with a bare 400; ours is out before.
-    config = {"ServerApp": {"max_body_size": 10_000_000}}
-    with (
-        jupyter(tmp_path, config=config) as server,
-        contextlib.closing(HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection,
-    ):
-        connection.putrequest("POST", "/api/bgstream/jobs")
-        connection.putheader("Authorization", f"token {server.token}")
-        connection.putheader("Content-Length", "10000001")
-        connection.endheaders()
-        answer = connection.getresponse()
-        refusal = json.loads(answer.read())
-        assert (answer.status, refusal["code"]) == (413, "too_large")
-        assert "9.54 MiB" in refusal["message"]
-
-
-def peak_memory(server: Jupyter) -> int:
-    status = Path(f"/proc/{server.pid}/status")
-    if not status.exists():
-        pytest.skip("there is no /proc here")
-    match = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-    assert match is not None
-    return int(match[1]) * 1024
-
-
-QUERIES = [
-    "jobs?limit=-1", "jobs?limit=1e3", "jobs?limit=%D9%A1", "jobs?limit=", "jobs?limit=99999999999999999999",
-    "jobs?cursor=%00", "jobs?cursor=1%3Bdrop", "jobs?status=", "jobs?x=1", "jobs?%00=1", "jobs?thread=%ff",
-    "costs?by=", "costs?by=hour", "costs?since=", "costs?since=-1", "costs?until=1_0", "costs?until=nan", "costs?x=1",
-    "costs?since=" + "9" * 5000, "notices?unread=", "notices?unread=TRUE",
-    "jobs/{job}/events?offset=", "jobs/{job}/events?offset=%00",
-    "jobs/{job}/events?live=", "jobs/{job}/events?offset=0_0_0", "jobs/{job}/events?offset=" + "9" * 5000,
-    "jobs/{job}/events?live=sse&offset=nonsense", "jobs/{job}/events?offset=%D9%A1",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("query", QUERIES)
-def test_malformed_query_is_400_with_short_message(ada: Jupyter, ask: Ask, query: str) -> None:
-    answer = ask("token", "GET", query.format_map(new_ids(ada)))
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
-    assert len(answer.json()["message"]) < 1000
-
-
-ODD_FRAMES = {
-    "no JSON": "{",
-    "no object": "[]",
-    "a number": "1",
-    "nothing": "",
-    "no type": "{}",
-    "an unknown type": '{"type": "cancel", "job": "x"}',
-    "a wrong type of a field": '{"type": "follow", "job": {"a": 1}}',
-    "an unknown field": '{"type": "follow", "job": "x", "token": "y"}',
-    "deep": '{"type": "follow", "job": ' + "[" * 30_000 + "]" * 30_000 + "}",
-    "half a character": '{"type": "follow", "job": "\\ud800"}',
-    "binary": b"\x00\xff\xfe",
-    "a long id": json.dumps({"type": "follow", "job": "x" * 60_000}),
-    "an id with a zero": json.dumps({"type": "follow", "job": "a\0b"}),
-    "an id that is SQL": json.dumps({"type": "follow", "job": "' OR 1=1 --"}),
-}
-
-
-async def test_malformed_frames_are_answered_and_socket_stays_open(ada: Jupyter) -> None:
-    socket = await connect(ada)
-    for name, frame in ODD_FRAMES.items():
-        await socket.write_message(frame, binary=isinstance(frame, bytes))
-        error = json.loads(await until(socket, "error"))
-        assert error["code"] in ("invalid", "not_found"), name
-        assert len(error["message"]) < 1000, name
-    await leave(socket)
-
-
-async def test_frame_of_ten_megabytes_closes_only_its_socket(ada: Jupyter) -> None:
-    socket, other = await connect(ada), await connect(ada)
-    with contextlib.suppress(WebSocketClosedError, StreamClosedError):
-        await socket.write_message("x" * 10_000_000)
-    while await socket.read_message() is not None:
-        pass
-    assert socket.close_code in (1009, None)  # None: it was cut off while we were still sending
-    socket.close()
-    await other.write_message("{")
-    await until(other, "error")
-    await leave(other)
-
-
-async def test_ten_thousand_failed_follows_do_not_block_valid_one(ada: Jupyter, provider: ThreadedProvider) -> None:
-    provider.scripts["many"] = answer("one two", hold_after=1)
-    job = submit(ada, "many")
-    socket = await connect(ada)
-
-    async def ask() -> None:
-        for n in range(10_000):
-            await socket.write_message(json.dumps({"type": "follow", "job": f"no-such-job-{n}"}))
-        await socket.write_message(json.dumps({"type": "follow", "job": job}))
-
-    asking = asyncio.create_task(ask())  # beside the reading: who is not read is not read from either
-    answers = 0
-    while (frame := json.loads(await read(socket)))["type"] != "events":
-        answers += frame["type"] == "error"
-    assert (answers, frame["job"]) == (10_000, job)
-    await asking
-    await leave(socket)
-    provider.release()
-    assert wait(ada, job)["status"] == "completed"
-    assert not any("Traceback" in line for line in ada.log)
-
-
-async def connect(server: Jupyter, **headers: str) -> WebSocketClientConnection:
-    url = server.api.replace("http:", "ws:") + "live"
-    try:
-        return await websocket_connect(HTTPRequest(url, headers={"Authorization": f"token {server.token}", **headers}))
-    except HTTPClientError as error:
-        raise AssertionError(f"{error}: {error.response and error.response.body!r}") from None
-
-
-async def read(socket: WebSocketClientConnection) -> str:
-    message = await socket.read_message()
-    assert isinstance(message, str), "the server closed the socket"
-    return message
-
-
-async def until(socket: WebSocketClientConnection, type: str) -> str:
-    while json.loads(message := await read(socket))["type"] != type:
-        pass
-    return message
-
-
-async def leave(socket: WebSocketClientConnection) -> None:
-    socket.close()
-    while await socket.read_message() is not None:
-        pass

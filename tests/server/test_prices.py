@@ -1,8 +1,20 @@
 """The price of a request before it is sent."""
 
 import math
+from collections.abc import Iterator
 
-from harness.jupyter import Jupyter
+import pytest
+from harness.jupyter import Jupyter, jupyter
+from server.conftest import config_for
+
+from jupyter_bgstream.testing.scripted_provider import ThreadedProvider
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, provider: ThreadedProvider) -> Iterator[Jupyter]:
+    config = config_for(provider, model_aliases={"small": "openai/gpt-4o-mini"})
+    with jupyter(tmp_path_factory.mktemp("home"), config=config) as server:
+        yield server
 
 
 def ask(server: Jupyter, **query: object) -> tuple[int, dict[str, object]]:
@@ -26,8 +38,10 @@ def test_unknown_model_has_no_price(server: Jupyter) -> None:
     assert ask(server, model="demo/any", input_tokens=9, output_tokens=9) == (200, expected)
 
 
-def test_price_without_tokens_is_null(server: Jupyter) -> None:
-    assert ask(server, model="openai/gpt-4o-mini")[1]["input_usd"] is None
+def test_price_without_tokens_is_null_and_names_model_in_full(server: Jupyter) -> None:
+    expected = {"model": "openai/gpt-4o-mini", "input_usd": None, "output_usd": None}
+    assert ask(server, model="openai/gpt-4o-mini") == (200, expected)
+    assert ask(server, model="small") == (200, expected)
 
 
 def test_malformed_price_query_is_400_with_its_field(server: Jupyter) -> None:

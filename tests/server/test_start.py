@@ -19,7 +19,7 @@ from harness.sockets import hang_up
 from jupyter_server.utils import urlencode_unix_socket_path
 from server.conftest import config_for, submit, until_text, wait
 from server.receiver import Receiver
-from server.test_webhook import SECRET
+from server.webhook_servers import SECRET
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 

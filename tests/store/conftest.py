@@ -1,4 +1,8 @@
+from contextlib import closing
+
 import pytest
+
+from jupyter_bgstream.store.sqlite.connection import open_for_writing
 
 
 @pytest.fixture
@@ -9,3 +13,9 @@ def database(tmp_path):
 @pytest.fixture(params=["wal", "rollback"])
 def journal(request):
     return request.param
+
+
+@pytest.fixture
+def db(database):
+    with closing(open_for_writing(database, patience=1.0)) as db:
+        yield db

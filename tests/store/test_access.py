@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from store.database_files import filled, refused
 from store.factories import HERE, ids_of, submit
 from store.serving import opened
-from store.test_files import filled, refused
 
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.store.sqlite import SQLiteStore, file_permissions

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 from store.contract.images import file_of, new_image
+from store.database_files import limited_file, limited_pages, posix
 from store.factories import OWNER, append, log_of, running, text_deltas
 from store.serving import PACKAGE, opened
-from store.test_files import limited_file, limited_pages, posix
 
 from jupyter_bgstream.core.errors import NotFoundError, UnavailableError
 

@@ -1,15 +1,15 @@
-"""Files, transactions and locks of the SQLite store."""
+"""Files and transactions of the SQLite store."""
 
 import asyncio
 import os
 import sqlite3
 import stat
 import sys
-import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 import pytest
+from store.database_files import written_by_hand
 from store.factories import (
     ALL,
     DONE,
@@ -27,17 +27,14 @@ from store.factories import (
 )
 from store.serving import opened
 
-from jupyter_bgstream.core.batches import Batch, BatchSpec
 from jupyter_bgstream.core.errors import NotFoundError, UnavailableError
-from jupyter_bgstream.core.events import Cancelled
-from jupyter_bgstream.store.port_values import Append, Capacity
-from jupyter_bgstream.store.sqlite import SQLiteStore, claim_selection, queries
+from jupyter_bgstream.store.port_values import Append
+from jupyter_bgstream.store.sqlite import SQLiteStore
 from jupyter_bgstream.store.sqlite.availability import Availability
 from jupyter_bgstream.store.sqlite.checkpoints import Checkpoints
-from jupyter_bgstream.store.sqlite.connection import open_for_reading, open_for_writing
 from jupyter_bgstream.store.sqlite.errors import Troubles
 from jupyter_bgstream.store.sqlite.server_locks import ServerLocks
-from jupyter_bgstream.store.sqlite.sql_files import QUERIES, migrations
+from jupyter_bgstream.store.sqlite.sql_files import migrations
 from jupyter_bgstream.store.sqlite.writer import MIN_UNLOCKED_SECONDS, Writer
 
 if sys.platform != "win32":
@@ -50,12 +47,6 @@ async def refused(database, **options):
         await store.open()
     await store.close()
     return caught.value.message
-
-
-@contextmanager
-def written_by_hand(database):
-    with closing(sqlite3.connect(database, isolation_level=None)) as db:
-        yield db
 
 
 # The file
@@ -354,145 +345,3 @@ async def test_deleted_job_leaves_no_rows_in_database(database):
     with written_by_hand(database) as db:
         for table in ("jobs", "asked", "events", "notices", "marks"):
             assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
-
-
-# Queries
-
-
-@pytest.fixture
-def db(database):
-    with closing(open_for_writing(database, patience=1.0)) as db:
-        yield db
-
-
-class AnyValue(dict):
-    def __missing__(self, name):
-        return 1
-
-
-@pytest.mark.parametrize("name", QUERIES)
-def test_every_query_is_valid_and_uses_index(db, name):
-    plan = [row["detail"] for row in db.execute("EXPLAIN QUERY PLAN " + QUERIES[name], AnyValue())]
-    small = ("revision", "set_revision", "use_place")  # one row, or one for each table that counts
-    if name not in small:
-        assert not [
-            step
-            for step in plan
-            if step.startswith("SCAN")
-            # A value; a job's thread and successors; a row each, or names of threads.
-            and not step.startswith(("SCAN json_each", "SCAN related", "SCAN (subquery"))
-            and "INDEX" not in step
-            and "CONSTANT" not in step
-        ], plan
-
-
-def test_successor_is_found_by_its_own_index(db):
-    """Otherwise a delete would read every job of the owner."""
-    plan = " / ".join(row["detail"] for row in db.execute("EXPLAIN QUERY PLAN " + QUERIES["inherit"], AnyValue()))
-    assert "owner=? AND previous=?" in plan
-
-
-async def test_log_deleted_during_read_is_read_completely(database):
-    async with opened(database) as store:
-        job = await running(store)
-        await append(store, job, text_deltas(*"abc"))
-        await store.end(OWNER, job.id, DONE)
-        with closing(open_for_reading(database)) as reader, written_by_hand(database) as other:
-            # Between the look at the job and the look at its log.
-            reader.set_trace_callback(
-                lambda statement: "place BETWEEN" in statement and other.execute("DELETE FROM events")
-            )
-            assert len(queries.read_events(reader, job, after=0, max_bytes=ALL)) == 6
-            assert other.execute("SELECT count(*) FROM events").fetchone() == (0,)
-            assert not reader.in_transaction
-
-
-@pytest.mark.parametrize("column", ["", "status", "thread", "notebook", "grp"])
-def test_page_of_list_is_not_sorted(db, column):
-    condition = f"AND {column} = 'x'" if column else ""
-    query = f"SELECT * FROM whole_jobs WHERE owner = 'a' {condition} AND n < 9 ORDER BY n DESC LIMIT 3"
-    plan = " / ".join(row["detail"] for row in db.execute("EXPLAIN QUERY PLAN " + query))
-    assert "TEMP B-TREE" not in plan
-    assert f"owner=?{f' AND {column}=?' if column else ''}" in plan
-
-
-@pytest.mark.parametrize(
-    ("name", "index"),
-    [
-        ("queued_of_lane", "jobs_queued (server=? AND batch=? AND owner=? AND lane=?)"),
-        ("active_of_lane", "jobs_active_of_lane (owner=? AND lane=? AND status=? AND server=?)"),
-        ("progress_of_batch", "jobs_active_of_lane (owner=? AND lane=? AND status=?)"),
-        ("places_of_batch", "jobs_of_group_by_change (owner=? AND grp=? AND status_rev>?)"),
-    ],
-)
-def test_query_of_large_batch_uses_ordered_index(db, name, index):
-    plan = " / ".join(row["detail"] for row in db.execute("EXPLAIN QUERY PLAN " + QUERIES[name], AnyValue()))
-    assert f"INDEX {index}" in plan
-    assert "TEMP B-TREE" not in plan
-
-
-async def test_claim_reads_no_more_jobs_of_batch_than_it_can_take(database):
-    async with opened(database) as store:
-        spec = BatchSpec(id="batch-rows", total=2000, concurrency=10)
-        batch = Batch(spec=spec, owner=OWNER, total=2000, created_at=1.0)
-        jobs = [new_job(f"batch-rows-{n}", batch="batch-rows", priority="bulk") for n in range(2000)]
-        await store.submit_batch(batch, jobs, max_queued=2000)
-    with closing(open_for_writing(database, patience=1.0)) as db:
-        steps = [0]
-        db.set_progress_handler(lambda: steps.__setitem__(0, steps[0] + 1), 100)  # called each 100 steps of SQLite
-        found, _ = claim_selection.choose(
-            db, server=HERE, owner=None, room=Capacity(running=20, bulk=15, owner=99), limit=20, at=1.0
-        )
-        assert len(found) == 10
-        assert steps[0] < 30
-
-
-# Locks
-
-
-def test_lock_of_living_server_is_never_reported_dead(tmp_path):
-    """A server with one id starts and stops while three threads check it."""
-    lives = [0]  # odd: a server is there
-    wrong, stop = [], threading.Event()
-    others = ServerLocks(tmp_path, "asking")
-
-    def ask():
-        while not stop.is_set():
-            before = lives[0]
-            if others.is_dead("coming-and-going") and before % 2 and lives[0] == before:
-                wrong.append(before)
-
-    threads = [threading.Thread(target=ask) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for _ in range(100):
-        with ServerLocks(tmp_path, "coming-and-going"):
-            lives[0] += 1
-            assert not others.is_dead("coming-and-going")
-            lives[0] += 1
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
-    assert others.is_dead("coming-and-going")
-
-
-async def test_lock_of_dead_server_is_removed_once_it_has_no_unfinished_jobs(database):
-    folder = database.with_name("jobs.sqlite.servers")
-    async with opened(database) as store:
-        (folder / "server-dead.lock").touch()
-        (folder / "..%2Fb.lock").touch()
-        await store.submit(new_job("job-0001", server="server-dead"), max_queued=9)
-        (job,) = await store.abandoned_jobs(owner=None, limit=99)
-        assert sorted(path.name for path in folder.iterdir()) == ["server-dead.lock", f"{HERE}.lock"]
-        await store.end(OWNER, job.id, Cancelled(at=9.0))
-        assert await store.abandoned_jobs(owner=None, limit=99) == []
-        assert [path.name for path in folder.iterdir()] == [f"{HERE}.lock"]
-
-
-async def test_cancelled_job_of_dead_server_stays_cancelled(database):
-    async with opened(database, missing=0.0) as store:
-        await store.submit(new_job("job-0001", server="server-dead"), max_queued=9)
-        (job,) = await store.abandoned_jobs(owner=None, limit=99)
-        await store.end(OWNER, job.id, Cancelled(at=9.0))
-        assert await store.abandoned_jobs(owner=None, limit=99) == []

@@ -255,12 +255,14 @@ describe('a retried answer', () => {
     expect(panel.model.dirty).toBe(false);
   });
 
-  it('that was saved before its end makes the notebook dirty at its end', async () => {
-    await open([output('j', 'interrupted', 'Half')]);
+  it('that was saved before its end, with its id, makes the notebook dirty at its end', async () => {
+    const outputs = [output('j', 'interrupted', 'Half')];
+    await open(outputs);
     link('j', 'j', 'k');
     retried('k');
     tell('k', running);
     void panel.save();
+    expect(outputs[0]!.data[BUNDLE_MIME]).toMatchObject({ id: 'k', status: 'running' });
     tell('k', ended); // before the notebook was looked at again
     expect(panel.model.dirty).toBe(true);
   });

@@ -216,4 +216,10 @@ it('lists models once a minute, and again after a failure', async () => {
   await model.readModels();
   expect(model.models).toEqual(['best', 'p/m', 'p/n']);
   expect(server.models).toHaveBeenCalledTimes(2);
+  await pass(59_999);
+  await model.readModels();
+  expect(server.models).toHaveBeenCalledTimes(2);
+  await pass(1);
+  await model.readModels();
+  expect(server.models).toHaveBeenCalledTimes(3);
 });

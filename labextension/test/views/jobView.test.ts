@@ -177,6 +177,16 @@ describe('a page that is signed out', () => {
     expect(source.cancel).not.toHaveBeenCalled();
   });
 
+  it('cannot retry a job', async () => {
+    open();
+    const failed = log(...begin, { type: 'failed', code: 'truncated', message: 'It broke off.' });
+    tell(state(failed, { closed: true, online: false, denial }));
+    expect(retry().getAttribute('aria-disabled')).toBe('true');
+    retry().click();
+    await frames(0);
+    expect(retries.retry).not.toHaveBeenCalled();
+  });
+
   it('shows no countdown to the next attempt', () => {
     open();
     const until = since + 10;
