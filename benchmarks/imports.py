@@ -18,7 +18,7 @@ CASES = {
     "magics, in a kernel": (KERNEL, "import jupyter_bgstream.client.magics"),
     "first request (httpx), in a kernel": (
         f"{KERNEL}; import jupyter_bgstream.client",
-        "import jupyter_bgstream.client.api",
+        "import jupyter_bgstream.client.rest_client",
     ),
     "client, in a bare script": ("pass", "import jupyter_bgstream.client"),
 }

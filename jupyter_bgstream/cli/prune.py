@@ -45,7 +45,7 @@ def _days(text: str) -> float:
 
 def run_prune(options: argparse.Namespace) -> int:
     """Delete old answers, or print what would be deleted; return 1 if the database cannot be opened."""
-    from ..server.identity import tenant  # these import all of Jupyter's server
+    from ..server.identity import server_owner  # these import all of Jupyter's server
     from .settings import has_database, load_settings
 
     app = load_settings().app
@@ -62,7 +62,7 @@ def run_prune(options: argparse.Namespace) -> int:
         return 1
     try:
         store = app.open_database(f"prune-{secrets.token_hex(4)}")
-        owner = None if options.all_users else tenant()
+        owner = None if options.all_users else server_owner()
         return asyncio.run(_prune(store, owner=owner, days=days, unread=options.unread, dry_run=options.dry_run))
     except BgStreamError as error:
         print(error, file=sys.stderr)

@@ -10,7 +10,7 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from ..server.app import BgStreamApp
-from ..store.sqlite.open_database import file_of_host
+from ..store.sqlite.database_file import file_of_host
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

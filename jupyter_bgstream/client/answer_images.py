@@ -21,8 +21,8 @@ File = bytes  # the class has a property named bytes
 if TYPE_CHECKING:
     import os
 
-    from .api import Api
     from .background_loop import Background
+    from .rest_client import Api
 
 
 def without_image_lines(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Find the Jupyter server of this process and connect to it. See PROTOCOL.md, "The kernel's runtime file"."""
+"""Find the Jupyter server of this process and connect to it. See PROTOCOL.md, "The runtime file of kernels"."""
 
 import ipaddress
 import os
@@ -63,7 +63,7 @@ async def connect() -> Connection:
         ServerNotFoundError: no server answers.
         MultipleServersError: several servers answer.
         ServerUnreachableError: the server of this process does not answer.
-        VersionMismatchError: the server speaks another protocol.
+        VersionMismatchError: the server uses another version of the protocol.
 
     """
     every = runtime_files()
@@ -148,7 +148,7 @@ def _connection_error(
     for problem in problems:
         if has_own or (isinstance(problem, ServerUnreachableError) and problem.busy):
             return problem
-    # Files of killed servers that this process never used are not worth a message.
+    # Files of killed servers that this process never used need no message.
     return ServerNotFoundError(
         f"No Jupyter server with jupyter_bgstream is running. {_SERVE}, or JupyterLab with jupyter_bgstream "
         f"installed, or set {RUNTIME_VARIABLE} to the path of a running server's bgstream-….json."

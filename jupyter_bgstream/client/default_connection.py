@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from .background_loop import Background
 
 if TYPE_CHECKING:
-    from .api import Api
+    from .rest_client import Api
 
 
 def _open_api() -> Api:
     # httpx takes longer to import than all the rest; a kernel that submits nothing never pays for it.
-    from .api import Api  # noqa: PLC0415
+    from .rest_client import Api  # noqa: PLC0415
 
     return Api()
 

@@ -53,7 +53,7 @@ class ServerUnreachableError(ServerConnectionError):
 
 
 class VersionMismatchError(ServerConnectionError):
-    """The server speaks another version of the protocol."""
+    """The server uses another version of the protocol."""
 
     code = "wrong_version"
 

@@ -37,7 +37,7 @@ def is_executed() -> bool:
     content: dict[str, Any] = (kernel.get_parent() or {}).get("content", {})
     if content.get("allow_stdin") is not False:
         return False
-    from .connect import is_server_kernel  # noqa: PLC0415 - httpx, which a kernel that submits nothing never pays for
+    from .connect import is_server_kernel  # noqa: PLC0415 - httpx, which a kernel without jobs does not need
 
     return not is_server_kernel()
 

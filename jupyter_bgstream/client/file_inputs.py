@@ -30,7 +30,7 @@ _TEXT_TYPES = {  # others: text/plain. Not from the machine's table, which diffe
 class File:
     """PDF, text, image or audio file for a prompt.
 
-    The content decides the type, the suffix of the name the type of a text.
+    The content decides the type. The suffix of the name decides which type of text a text file has.
 
     Args:
         source: a path, or the bytes of the file.

@@ -109,7 +109,7 @@ class Deltas:
         """Return the next delta, or None when the job has ended.
 
         Raises:
-            AnswerRestartedError: another attempt has begun; the deltas so far are void.
+            AnswerRestartedError: another attempt has begun; the deltas so far are no part of the answer.
 
         """
         while True:

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from ..core.schemas.batches import BatchInfo
     from ..core.schemas.jobs import JobInfo
     from ..outputs.mimebundle import OutputSnapshot
-    from .api import Api
     from .background_loop import Background
     from .follower import Follower
+    from .rest_client import Api
     from .voila import View
 
 Bundle = dict[str, Any]  # display data or metadata, by MIME type

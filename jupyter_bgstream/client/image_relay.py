@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import BgStreamError, TooLargeError
 
 if TYPE_CHECKING:
-    from .api import Api
+    from .rest_client import Api
 
 LIMIT = 10 * 2**20  # bytes of an image; the page asks for no larger one
 _CHUNK = 256 * 1024  # bytes of a message

@@ -13,7 +13,7 @@ from .handle_types import Bundle, JobHandle
 from .voila import View
 
 if TYPE_CHECKING:
-    from .api import Api
+    from .rest_client import Api
 
 SPACING = 0.25  # minimum seconds between two updates of a display
 BYTES_PER_SECOND = 100_000  # each update has the whole text, so that a long text is sent less often

@@ -1,4 +1,4 @@
-"""Client-side handle of a job."""
+"""``Job``, the handle of a job: its state, text, results and actions."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from .voila import in_voila, mime_bundle
 if TYPE_CHECKING:
     # Not at run time: Jedi 0.20 offers no completions for an object with a property that is a Literal.
     from ..core.state import Status
-    from .api import Api
     from .background_loop import Background
+    from .rest_client import Api
     from .widgets.job import JobWidget
 
 _MAX_RETRIES = 50  # length of a chain of retries that is followed

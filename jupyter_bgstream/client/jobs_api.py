@@ -1,4 +1,4 @@
-"""Submit jobs and find them again, from a kernel, a script or a thread."""
+"""Functions of the Python API: submit and find jobs, list models and costs, mute notices."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .model_table import Models
 from .prompt_body import request_of
 
 if TYPE_CHECKING:
-    from .api import Api
+    from .rest_client import Api
 
 State = Literal["queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted"]
 

@@ -1,6 +1,6 @@
 """Relay of jobs' logs to a page without a live socket, as entries in a fixed order.
 
-An entry is a frame of the live socket (``events``, ``reset``, ``error``; PROTOCOL.md, "One WebSocket per page") or
+An entry is a frame of the live socket (``events``, ``reset``, ``error``; PROTOCOL.md, "The WebSocket") or
 ``{"type": "jobs", "jobs"}``: descriptions of jobs, by which views follow retries.
 """
 
@@ -34,8 +34,8 @@ class Server(Log, Protocol):
     async def job(self, job_id: str) -> JobInfo: ...
 
 
-class Viewer(Protocol):
-    """Receiver of entries, on the background loop; nothing more is read until its method returns."""
+class Receiver(Protocol):
+    """Takes entries, on the background loop; nothing more is read until its method returns."""
 
     async def add(self, entries: list[Entry]) -> None:
         """Append entries."""
@@ -50,9 +50,9 @@ class Viewer(Protocol):
 class LogRelay:
     """Reads one job, its newest retry, and further jobs on request."""
 
-    def __init__(self, job_id: str, viewer: Viewer) -> None:
+    def __init__(self, job_id: str, receiver: Receiver) -> None:
         self._newest = job_id  # job of the chain of retries that is known
-        self._viewer = viewer
+        self._receiver = receiver
         self._changed = asyncio.Event()
         self._known: dict[str, JobInfo] = {}
         self._recorders: dict[str, _Recorder] = {}
@@ -112,7 +112,7 @@ class LogRelay:
             known |= {info.id: info for info in infos}
             if new:
                 jobs = [msgspec.structs.replace(info, preview="") for info in new]  # events have the text
-                await self._viewer.add([{"type": "jobs", "jobs": msgspec.to_builtins(jobs)}])
+                await self._receiver.add([{"type": "jobs", "jobs": msgspec.to_builtins(jobs)}])
             wanted = [name for info in infos for name in (info.retry_of, info.retried_by) if name not in known]
         newest = self._newest
         while (after := known[newest].retried_by) in known:
@@ -120,7 +120,7 @@ class LogRelay:
         if newest != self._newest:
             self._newest = newest
             if recorder := self._recorders.get(newest):
-                await self._viewer.show(newest, recorder.answer, recorder.cursor)
+                await self._receiver.show(newest, recorder.answer, recorder.cursor)
 
     async def _read(self, server: Server, job_id: str) -> None:
         recorder = self._recorders[job_id] = _Recorder(job_id)
@@ -134,15 +134,15 @@ class LogRelay:
                 if entries := recorder.take():
                     # Traits first, so that the kernel knows what the page shows.
                     if job_id == self._newest:
-                        await self._viewer.show(job_id, recorder.answer, recorder.cursor)
-                    await self._viewer.add(entries)
+                        await self._receiver.show(job_id, recorder.answer, recorder.cursor)
+                    await self._receiver.add(entries)
                     if not recorder.answer.ended:
                         await asyncio.sleep(SPACING)
         except BgStreamError as error:
             await self._add_error(job_id, error)
 
     async def _add_error(self, job_id: str, error: BgStreamError) -> None:
-        await self._viewer.add([{"type": "error", "job": job_id, "code": error.code, "message": error.message}])
+        await self._receiver.add([{"type": "error", "job": job_id, "code": error.code, "message": error.message}])
 
     async def _retrying(self, request: Callable[[], Awaitable[T]]) -> T:
         while True:
@@ -158,7 +158,7 @@ class LogRelay:
     async def _set_online(self, *, online: bool) -> None:
         if self._online != online:
             self._online = online
-            await self._viewer.set_online(online=online)
+            await self._receiver.set_online(online=online)
 
 
 class _Recorder(Follower):

@@ -19,7 +19,7 @@ from .status_labels import status_label
 from .text_table import Table, cut, grid
 
 if TYPE_CHECKING:
-    from .api import Api
+    from .rest_client import Api
 
 _PAGE = 500  # jobs of a request; the server allows no more
 _WORDS = 48  # characters of a title

@@ -56,7 +56,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """A batch as the store holds it."""
 
     spec: BatchSpec
-    owner: str  # the tenant
+    owner: str
     total: int  # jobs as announced, or those submitted before it was cancelled
     submitted: int = 0  # jobs; a retry takes the place of the job that it retries
     counts: EndCounts = EndCounts()

@@ -86,7 +86,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A job as the store holds it. Its answer is in its log."""
 
     id: str
-    owner: str  # the tenant
+    owner: str
     log: str  # 8 hex digits, new for each log
     spec: JobSpec
     status: Status

@@ -79,7 +79,7 @@ class Partial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A viewer's state of a job: the fold of its log. The default is the fold of an empty log."""
+    """The state of a job for a reader of its log: the fold of the log. The default is the fold of an empty log."""
 
     status: Status = "new"
     seq: int = 0  # the last event seen

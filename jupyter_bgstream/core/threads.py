@@ -16,7 +16,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 class Fork(msgspec.Struct, frozen=True, kw_only=True):
     """The conversation that a forked thread begins with: a copy, independent of the original."""
 
-    owner: str  # the tenant
+    owner: str
     name: str  # of the new thread
     origin: str | None  # the original thread, by its present name; None: it was deleted
     model: str = ""  # of its last turn, like the title

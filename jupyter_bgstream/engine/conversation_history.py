@@ -13,7 +13,7 @@ from ..core.state import Answer, fold
 from ..core.threads import Conversation, Fork
 from ..store.port_values import IMAGE_CHUNK, StoredImage
 from ..store.ports.store import Store
-from .hub import BATCH_BYTES
+from .followers import BATCH_BYTES
 
 RETURNED_BYTES = 14 * 1024 * 1024  # of images that are sent again: Gemini accepts 20 MB per request, as base64
 

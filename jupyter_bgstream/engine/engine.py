@@ -14,7 +14,7 @@ from .clock import Clock, SystemClock
 from .context import EngineContext, EnginePart
 from .costs import CostReports
 from .due_times import Delays
-from .hub import Hub
+from .followers import Followers
 from .inbox import Inbox
 from .jobs import JobFactory, Jobs
 from .recovery import Recovery
@@ -27,10 +27,10 @@ STOP_PATIENCE = 2.0  # seconds that each step of a stop may wait, such as for a 
 
 
 class Engine(EnginePart):
-    """One server's engine. ``owner`` is the tenant in every call: objects of another owner are a NotFoundError.
+    """One server's engine. Every call names an ``owner``; objects of another owner are a NotFoundError.
 
     The engine's own ``owner`` is the one whose jobs it runs, adopts and deletes by retention. None means every owner:
-    right for a worker with everyone's keys, wrong for a server with only its user's keys.
+    correct for a server with the keys of all owners, wrong for one with only the keys of its user.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Engine(EnginePart):
         self.server = server
         self.limits = context.limits
         self._stop_patience = stop_patience
-        self._hub = Hub(store, clock)
+        self._followers = Followers(store, clock)
         self._scheduler = scheduler = Scheduler(context, Runner(context))
         self._canceller = UpstreamCanceller(providers)
         scheduler.listen(self._canceller.cancel)
@@ -68,7 +68,7 @@ class Engine(EnginePart):
         if retention is not None:
             self._retention = RetentionWorker(store=store, clock=clock, owner=owner, retention=retention)
         self._factory = factory = JobFactory(context)
-        self.jobs = Jobs(context, hub=self._hub, scheduler=scheduler, factory=factory)
+        self.jobs = Jobs(context, followers=self._followers, scheduler=scheduler, factory=factory)
         self.batches = Batches(context, scheduler=scheduler, factory=factory)
         self.threads = Threads(context, scheduler)
         self.inbox = Inbox(context)
@@ -79,8 +79,8 @@ class Engine(EnginePart):
     async def open(self) -> None:
         """Open the store and start to run jobs. Raises UnavailableError if the store cannot be opened."""
         await self._store.open()
-        self._hub.listen(self._on_change)
-        self._delivery = asyncio.create_task(self._hub.run())
+        self._followers.listen(self._on_change)
+        self._delivery = asyncio.create_task(self._followers.run())
         self._scheduler.open()
         self._loops.append(asyncio.create_task(self._recovery.run()))
         self._loops.append(asyncio.create_task(self._stop_if_taken_over()))
@@ -120,7 +120,7 @@ class Engine(EnginePart):
 
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Call ``listener`` with every change but deltas, of every owner; return a function that unsubscribes it."""
-        return self._hub.listen(listener)
+        return self._followers.listen(listener)
 
     @property
     def running(self) -> int:

@@ -14,7 +14,7 @@ from ..core.state import Answer
 from ..store.port_values import JobFilter, StoredImage
 from .context import EngineContext, EnginePart
 from .conversation_history import read_answer
-from .hub import EventBatch, Hub
+from .followers import EventBatch, Followers
 from .scheduler import Scheduler
 
 
@@ -64,9 +64,11 @@ class JobFactory(EnginePart):
 class Jobs(EnginePart):
     """The jobs of all owners; a job of another owner is a NotFoundError."""
 
-    def __init__(self, context: EngineContext, *, hub: Hub, scheduler: Scheduler, factory: JobFactory) -> None:
+    def __init__(
+        self, context: EngineContext, *, followers: Followers, scheduler: Scheduler, factory: JobFactory
+    ) -> None:
         super().__init__(context)
-        self._hub = hub
+        self._followers = followers
         self._scheduler = scheduler
         self._factory = factory
 
@@ -138,8 +140,8 @@ class Jobs(EnginePart):
         await self._store.delete(owner, job_id)
 
     def follow(self, job: Job, *, after: int) -> AsyncGenerator[EventBatch, None]:
-        """Yield the events after number ``after`` until the log ends; see ``Hub.follow``."""
-        return self._hub.follow(job, after=after)
+        """Yield the events after number ``after`` until the log ends; see ``Followers.follow``."""
+        return self._followers.follow(job, after=after)
 
     async def events(self, job: Job, *, after: int, max_bytes: int) -> list[bytes]:
         """Return stored events after number ``after``, at least one if there is any."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ..core.events import Image
 from ..core.image_files import FORMATS, size_words
 from .citations import line_markdown
-from .markdown import escape_html
+from .escape_markdown import escape_html
 from .open_code_block import Fence
 
 IMAGE_LIMIT = 2**20  # bytes of an image

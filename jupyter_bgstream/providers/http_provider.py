@@ -19,7 +19,7 @@ from .context_window import RequestSize, certain_overflow
 from .errors import ErrorBuilder
 from .event_limits import Sanitizer
 from .formats import Request, Responses, StreamDecoder, format_of
-from .formats.base import decode_json, model_name
+from .formats.stream_decoder import decode_json, model_name
 from .keys import Key, call_configured
 from .port import MAX_MODELS, ProviderEvent, ProviderStatus
 from .pricing import priced

@@ -1,4 +1,4 @@
-"""Endpoints: address, wire format and key of a provider, as one entry of the ``providers`` setting."""
+"""Settings of a provider: its address, wire format, key and connection, as one entry of the ``providers`` setting."""
 
 import re
 import ssl

@@ -9,8 +9,8 @@ import msgspec
 from ..core.errors import ProviderError
 from .errors import ErrorBuilder
 from .formats import Request, Responses
-from .formats.base import decode_json
 from .formats.openai_responses_decoder import ResponsesDecoder
+from .formats.stream_decoder import decode_json
 from .port import ProviderEvent
 from .response_reader import close_decoder
 

@@ -76,7 +76,7 @@ class BaseHandler(JupyterHandler):
 
     @property
     def owner(self) -> str:
-        """The tenant."""
+        """The owner of the jobs of this server."""
         return self.backend.owner
 
     @property

@@ -1,10 +1,10 @@
-"""The state that the application shares with its routes."""
+"""State that the application shares with its routes: the engine, or why it is missing, the owner and the warnings."""
 
 import asyncio
 from contextlib import suppress
 
 from ..engine.engine import Engine
-from .identity import tenant
+from .identity import server_owner
 from .save_leases import SaveLeases
 
 HOLD_SECONDS = 12.0  # longest wait of a request for the start of the engine: the lease of a dead machine takes 10
@@ -17,7 +17,7 @@ class Backend:
 
     def __init__(self, *, token: str) -> None:
         self.token = token  # of kernels
-        self.owner = tenant()
+        self.owner = server_owner()
         self.engine: Engine | None = None
         self.save_leases = SaveLeases()
         self.problems: list[str] = []  # errors in the config, as sentences

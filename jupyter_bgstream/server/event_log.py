@@ -12,7 +12,7 @@ from ..core.cursor import Cursor, check_form, position
 from ..core.errors import InvalidRequestError, RequestError
 from ..core.events import End
 from ..core.job import Job
-from ..engine.hub import EventBatch
+from ..engine.followers import EventBatch
 from .base import ApiHandler, endpoint
 
 RESPONSE_BYTES = 1024 * 1024  # of events in one response that is not live

@@ -1,4 +1,4 @@
-"""Identities: the tenant owns jobs, the viewer reads notices, and kernels have a token for this API alone."""
+"""Identities: the owner has jobs, the viewer reads notices, and kernels have a token for this API alone."""
 
 import hmac
 import logging
@@ -37,7 +37,7 @@ class IdentityUnavailableError(HTTPError):
         )
 
 
-def tenant() -> str:
+def server_owner() -> str:
     """Return the owner of this server's jobs: the Hub's user, or all users of the server as one."""
     return os.environ.get("JUPYTERHUB_USER") or "local"
 

@@ -1,4 +1,4 @@
-"""The bodies of requests."""
+"""Schemas of the bodies of requests, and the jobs and batches that they describe."""
 
 from typing import Annotated, Any
 

@@ -33,7 +33,7 @@ from ..core.schemas.frames import (
     WriteFrame,
 )
 from ..core.state import runs
-from ..engine.hub import EventBatch
+from ..engine.followers import EventBatch
 from ..store.port_values import Change
 from .base import AUTH_RESOURCE, BaseHandler, error_response
 

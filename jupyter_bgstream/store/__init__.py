@@ -1,1 +1,1 @@
-"""Layer 1a: storage of jobs, logs and notices. ``base`` is the interface, ``sqlite`` the backend."""
+"""Layer 1a: storage of jobs, logs and notices. ``ports`` is the interface, ``sqlite`` the backend."""

@@ -4,7 +4,7 @@ import { PageConfig } from '@jupyterlab/coreutils';
 
 import { panelPlugin } from './plugins/panel';
 import { promptsPlugin } from './plugins/promptCells';
-import { rendererPlugin } from './plugins/services';
+import { rendererPlugin } from './plugins/renderer';
 import { saverPlugin } from './plugins/saver';
 import { settingsPlugin } from './plugins/settings';
 

@@ -1,6 +1,6 @@
 import { beforeEach, expect, it, vi } from 'vitest';
 
-vi.mock('../src/plugins/services', () => ({ rendererPlugin: 'renderer' }));
+vi.mock('../src/plugins/renderer', () => ({ rendererPlugin: 'renderer' }));
 vi.mock('../src/plugins/settings', () => ({ settingsPlugin: 'settings' }));
 vi.mock('../src/plugins/saver', () => ({ saverPlugin: 'saver' }));
 vi.mock('../src/plugins/panel', () => ({ panelPlugin: 'panel' }));

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from jupyter_bgstream.client.batch.prompts import Requests
+from jupyter_bgstream.client.batch.row_prompts import Requests
 from jupyter_bgstream.client.batch.table import read_rows
 from jupyter_bgstream.core.errors import InvalidRequestError
 

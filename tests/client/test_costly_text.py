@@ -11,7 +11,7 @@ from browser.costly import CORPUS, mixed
 from client.reading import READERS, harms
 from client.writing import markdown
 
-from jupyter_bgstream.outputs.markdown import escape_html
+from jupyter_bgstream.outputs.escape_markdown import escape_html
 from jupyter_bgstream.outputs.render_cost import BLOCK_LIMIT, cost_of
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/costly.json").read_text())

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
+from jupyter_bgstream.outputs.escape_markdown import escape_html
 from jupyter_bgstream.outputs.formulas import with_formulas
-from jupyter_bgstream.outputs.markdown import escape_html
 
 CASES = json.loads((Path(__file__).parents[1] / "golden" / "formulas.json").read_text("utf-8"))["cases"]
 

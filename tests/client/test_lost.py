@@ -20,10 +20,10 @@ from jupyter_bgstream.client import (
     QueueFullError,
     ServerUnreachableError,
     UnavailableError,
-    api,
     follower,
     job,
     jobs,
+    rest_client,
     submit,
 )
 from jupyter_bgstream.client.default_connection import default_background
@@ -177,5 +177,5 @@ def test_full_queue_error_has_retry_delay(
 def test_gateway_error_of_proxy_counts_as_lost_server(status: int) -> None:
     page = httpx.Response(status, html="<h1>Service Unavailable</h1>")
     with pytest.raises(UnavailableError, match="has not started yet") as refused:
-        api._accepted(page)
+        rest_client._accepted(page)
     assert isinstance(refused.value, LOST)

@@ -13,7 +13,7 @@ import pytest
 from client.reading import READERS, harms
 from client.writing import markdown
 
-from jupyter_bgstream.outputs.markdown import escape_html
+from jupyter_bgstream.outputs.escape_markdown import escape_html
 from jupyter_bgstream.providers.bundled_plugins import demo_texts
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -24,8 +24,8 @@ from harness.jupyter import Jupyter, of_this_machine
 from jupyter_client.manager import KernelManager
 
 from jupyter_bgstream.client import submit
-from jupyter_bgstream.client.api import Api
 from jupyter_bgstream.client.default_connection import default_background
+from jupyter_bgstream.client.rest_client import Api
 from jupyter_bgstream.client.widgets.base import PageWidget
 from jupyter_bgstream.client.widgets.batch import BatchWidget
 from jupyter_bgstream.core.codec import BUNDLE_MIME

@@ -41,6 +41,7 @@ c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = {homes!r} + "/{{username}}"
 c.Spawner.cmd = [{python!r}, "-m", "jupyterhub.singleuser"]
 c.Spawner.poll_interval = 1
+c.Spawner.http_timeout = c.Spawner.start_timeout = 180  # a busy machine starts several servers slowly
 c.Spawner.args = ["--allow-root"]
 c.Spawner.environment = {environment!r}
 

@@ -21,7 +21,7 @@ from jupyter_bgstream.providers.errors import ErrorBuilder
 from jupyter_bgstream.providers.event_limits import MAX_CALLS, MAX_CITATIONS, TITLE_LENGTH
 from jupyter_bgstream.providers.finish_reasons import FINISHES
 from jupyter_bgstream.providers.formats import tool_calls
-from jupyter_bgstream.providers.formats.base import MAX_COUNT
+from jupyter_bgstream.providers.formats.stream_decoder import MAX_COUNT
 from jupyter_bgstream.providers.port import MAX_MODELS, Resume
 from jupyter_bgstream.testing import Script, ScriptedProvider, replay
 from jupyter_bgstream.testing.scripts import refusal

@@ -14,7 +14,7 @@ import pytest
 from providers.speaking import job, read, text
 from providers.test_generators import serve
 
-from jupyter_bgstream.providers.plugins import loops as plugin_loops
+from jupyter_bgstream.providers.plugins import event_loops as plugin_loops
 
 
 async def where(messages: Any, model: str, params: Any) -> AsyncIterator[str]:

@@ -15,7 +15,7 @@ from store.serving import DEADLINE, opened, serving
 from store.test_lost_locks import until
 
 from jupyter_bgstream.core.errors import UnavailableError
-from jupyter_bgstream.store.sqlite import SQLiteStore, open_database
+from jupyter_bgstream.store.sqlite import SQLiteStore, database_file
 from jupyter_bgstream.store.sqlite.connection import check
 
 
@@ -133,7 +133,7 @@ async def test_damage_found_while_running_is_reported_and_repaired_at_next_start
     overwrite(database, (root - 1) * size, root * size)
     with monkeypatch.context() as patch:
         # As if there were too much to look at.
-        patch.setattr(open_database, "check", lambda db, *, seconds: None)
+        patch.setattr(database_file, "check", lambda db, *, seconds: None)
         async with opened(database) as store:
             assert store.warnings == ()
             for action in (store.events(job, after=0, max_bytes=ALL), append(store, job, text_deltas("more"))):
@@ -151,7 +151,7 @@ async def test_damage_found_while_running_is_reported_and_repaired_at_next_start
 
 async def test_false_alarm_is_cleared_after_whole_check(database):
     await filled(database)
-    mark = database.with_name("jobs.sqlite.servers") / open_database.MARK
+    mark = database.with_name("jobs.sqlite.servers") / database_file.MARK
     mark.touch()
     async with opened(database) as store:
         assert (store.warnings, await ids_of(store)) == ((), ["job-0001"])

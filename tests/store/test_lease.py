@@ -18,7 +18,7 @@ from store.test_lost_locks import until
 from jupyter_bgstream.core.errors import FencedError, UnavailableError
 from jupyter_bgstream.core.events import Cancelled
 from jupyter_bgstream.core.state import fold
-from jupyter_bgstream.store.sqlite import SQLiteStore, availability, lease, open_database, server_locks
+from jupyter_bgstream.store.sqlite import SQLiteStore, availability, database_file, lease, server_locks
 from jupyter_bgstream.store.sqlite.lease import Lease, Machine, TakenOverError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
@@ -321,17 +321,17 @@ def test_servers_of_one_machine_share_recreated_lease(tmp_path):
 
 
 async def test_refused_start_does_not_take_lease_of_faster_server(database, monkeypatch):
-    make = open_database._make
+    make = database_file._make
 
     def make_and_be_overtaken(folder):
         ours = make(folder)
-        monkeypatch.setattr(open_database, "_make", make)
+        monkeypatch.setattr(database_file, "_make", make)
         asyncio.run_coroutine_threadsafe(faster.open(), loop).result(DEADLINE)
         return ours
 
     loop = asyncio.get_running_loop()
     faster = SQLiteStore(database, server="faster", **on(NODE1))
-    monkeypatch.setattr(open_database, "_make", make_and_be_overtaken)
+    monkeypatch.setattr(database_file, "_make", make_and_be_overtaken)
     assert "still alive" in await refused(database, NODE2)
     assert (folder_of(database) / "lease").exists()
     await submit(faster, "job-0001")

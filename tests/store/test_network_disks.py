@@ -17,8 +17,8 @@ from store.serving import DEADLINE, opened
 from jupyter_bgstream.core.errors import UnavailableError
 from jupyter_bgstream.store.sqlite import connection as database_module
 from jupyter_bgstream.store.sqlite import network_filesystem
+from jupyter_bgstream.store.sqlite.database_file import default_host
 from jupyter_bgstream.store.sqlite.network_filesystem import is_shared, type_of
-from jupyter_bgstream.store.sqlite.open_database import default_host
 
 MOUNTS = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard

@@ -1,4 +1,4 @@
-"""Check Jupyter's config."""
+"""Check Jupyter's config files for errors."""
 
 import difflib
 from collections.abc import Iterator

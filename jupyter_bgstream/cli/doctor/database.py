@@ -10,10 +10,10 @@ from contextlib import closing
 from pathlib import Path
 
 from ...engine.retention import megabytes
+from ...store.sqlite.database_file import file_of_host, names_of_others
 from ...store.sqlite.file_permissions import foreign_owner, wide_files, writable_folder
 from ...store.sqlite.lease import CLOSED, RENEWAL, read_heartbeat, read_holder, this_machine
 from ...store.sqlite.network_filesystem import network_file_system
-from ...store.sqlite.open_database import file_of_host, names_of_others
 from ...store.sqlite.quarantine import warning_of
 from ...store.sqlite.server_locks import SUFFIX, state_of
 from ...store.sqlite.sql_files import migrations

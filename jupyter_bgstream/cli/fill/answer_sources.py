@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from ...client.api import Api
 from ...client.errors import ServerConnectionError
 from ...client.follower import Follower
+from ...client.rest_client import Api
 from ...core.errors import BgStreamError, UnavailableError
 from ...core.schemas.batches import BatchInfo
 from ...core.state import ENDS, Answer
@@ -116,7 +116,7 @@ async def server_source() -> AsyncIterator[ServerSource | ServerConnectionError]
 @asynccontextmanager
 async def database_source(path: Path | None) -> AsyncIterator[DatabaseSource | BgStreamError]:
     """Open the configured database, or the one at ``path``; or yield the error. Never creates a database."""
-    from ...server.identity import tenant
+    from ...server.identity import server_owner
     from ..settings import has_database, load_settings  # they import all of Jupyter's server
 
     app = load_settings().app
@@ -135,6 +135,6 @@ async def database_source(path: Path | None) -> AsyncIterator[DatabaseSource | B
         yield error
         return
     try:
-        yield DatabaseSource(store, tenant())
+        yield DatabaseSource(store, server_owner())
     finally:
         await store.close()

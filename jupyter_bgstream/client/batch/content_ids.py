@@ -8,7 +8,7 @@ import msgspec
 
 from ...core.errors import TooLargeError
 from ...core.request_checks import MAX_BODY
-from ..serialization import NOT_JSON, encoding_error, plain
+from ..request_encoding import NOT_JSON, encoding_error, plain
 
 LONGEST = MAX_BODY - 64 * 1024  # bytes of the request of a row; the rest is for the description of the batch
 _DIGITS = 32  # hexadecimal digits of the hash

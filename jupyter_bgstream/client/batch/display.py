@@ -1,4 +1,4 @@
-"""Display of a batch."""
+"""Display of a batch in a cell, updated until the batch has ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..job_source import current_shell
 from ..voila import View
 
 if TYPE_CHECKING:
-    from ..api import Api
+    from ..rest_client import Api
 
 SPACING = 1.0  # seconds between two updates of a display
 

@@ -1,4 +1,4 @@
-"""Client-side handle of a batch."""
+"""``Batch``, the handle of a batch: its state, rows, results and actions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .wait import until
 if TYPE_CHECKING:
     from ...core.batch_pause import Paused
     from ...core.state import Status  # as in ..job_handle
-    from ..api import Api
+    from ..rest_client import Api
 
 _RETRIES_AT_ONCE = 20  # requests
 

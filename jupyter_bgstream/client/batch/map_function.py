@@ -13,12 +13,12 @@ from ..job_options import JobOptions
 from .content_ids import job_id
 from .handle import Batch
 from .json_schema import Schema
-from .prompts import Prompt, Requests
 from .request import BatchRequest, check_concurrency, default_title, with_schema
+from .row_prompts import Prompt, Requests
 from .table import read_rows
 
 if TYPE_CHECKING:
-    from ..api import Api
+    from ..rest_client import Api
 
 CONCURRENCY = 10  # rows that run at the same time
 _TITLE = 200  # characters; the server takes no more

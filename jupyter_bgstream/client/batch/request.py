@@ -20,12 +20,12 @@ from .content_ids import content_id, numbered_id
 from .estimate import Estimate, tokens_in, tokens_of
 from .handle import Batch
 from .json_schema import Schema
-from .prompts import Prompt, Requests
+from .row_prompts import Prompt, Requests
 from .table import Rows
 from .upload import Upload, bodies
 
 if TYPE_CHECKING:
-    from ..api import Api
+    from ..rest_client import Api
 
 MAX_CONCURRENCY = 1000  # rows
 DEFAULT_TITLE = 80  # characters of the prompt

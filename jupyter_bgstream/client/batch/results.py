@@ -17,8 +17,8 @@ from .content_ids import row_of
 from .json_schema import Schema
 
 if TYPE_CHECKING:
-    from ..api import Api
     from ..background_loop import Background
+    from ..rest_client import Api
 
 _UNSENT = ErrorInfo(code="unsent", message="This row has not been submitted yet. Run the cell again.")
 _NEVER = ErrorInfo(code="cancelled", message="The batch was cancelled before this row was submitted.")

@@ -13,11 +13,11 @@ from ...core.errors import QueueFullError
 from ...core.schemas.batches import BatchInfo
 from ..errors import LOST
 from ..follower import PATIENCE
-from ..serialization import plain
+from ..request_encoding import plain
 from .content_ids import job_id
 
 if TYPE_CHECKING:
-    from ..api import Api
+    from ..rest_client import Api
 
 JOBS = 500  # of one request
 BYTES = 8 * 1024 * 1024  # of one request, unless a single row has more; the limit of the server is 32 MiB

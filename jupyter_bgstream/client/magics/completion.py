@@ -25,7 +25,7 @@ from .resolve import UNFINISHED
 from .threads import ACTIONS
 
 if TYPE_CHECKING:
-    from ..api import Api
+    from ..rest_client import Api
 
 PATIENCE = 1.0  # seconds that Tab waits for the server
 _FRESH = 10.0  # seconds for which a response is reused

@@ -22,8 +22,8 @@ from ..voila import mime_bundle
 from .inert import inert_code, inert_text
 
 if TYPE_CHECKING:
-    from ..api import Api
     from ..background_loop import Background
+    from ..rest_client import Api
 
 CODE = Path(__file__).parents[1] / "static" / "widget.js"
 

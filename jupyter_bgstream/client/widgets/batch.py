@@ -19,7 +19,7 @@ from ..handle_types import BatchHandle, DisplayContent
 from .base import PageWidget, error_fields
 
 if TYPE_CHECKING:
-    from ..api import Api
+    from ..rest_client import Api
 
 _SPACING = 1.0  # seconds between two reads of a batch
 _ABSENT = 5.0  # seconds until a batch that was not found is read again

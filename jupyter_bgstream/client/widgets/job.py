@@ -25,7 +25,7 @@ from .base import PageWidget, error_fields
 from .inert import inert_json
 
 if TYPE_CHECKING:
-    from ..api import Api
+    from ..rest_client import Api
 
 
 class JobWidget(PageWidget):

@@ -1,13 +1,13 @@
 """Wire formats of LLM services: for each a request builder and a decoder, which open no socket."""
 
 from .anthropic_messages import Messages
-from .base import StreamDecoder
 from .chat_completions import ChatCompletions
 from .dialects import DIALECTS, DialectName
 from .format import Format, Request
 from .gemini import Gemini
 from .ollama import Ollama
 from .openai_responses import Responses
+from .stream_decoder import StreamDecoder
 
 FORMATS: dict[str, Format] = {
     format.name: format for format in (ChatCompletions(), Responses(), Messages(), Gemini(), Ollama())

@@ -19,13 +19,13 @@ from ..port import ProviderEvent
 from ..standard_parameters import joined, read_params, reject_params
 from .anthropic_reasoning import MAX_TOKENS, thinking
 from .anthropic_request import messages_of, system_of
-from .base import TOKENS, StreamDecoder, count, known_sum, model_name
 from .citations import Citations
 from .conversation import conversation
 from .format import Format, Request
 from .framing import ServerEvent
 from .images import image_of
 from .lenient_json import Schema, as_json, list_of
+from .stream_decoder import TOKENS, StreamDecoder, count, known_sum, model_name
 from .tool_calls import ArgumentBuffers
 
 _VERSION = {"anthropic-version": "2023-06-01"}

@@ -18,7 +18,6 @@ from ..errors import ErrorBuilder
 from ..finish_reasons import text_of
 from ..port import ProviderEvent
 from ..standard_parameters import Params, joined, read_params, reject_params, same
-from .base import StreamDecoder, model_name
 from .chat_messages import chat_message
 from .chat_usage import timings_usage, usage_of
 from .citations import Citations
@@ -29,6 +28,7 @@ from .framing import ServerEvent
 from .images import KINDS, image_of
 from .json_schema import named_schema
 from .lenient_json import Schema, UnfitEventError, list_of
+from .stream_decoder import StreamDecoder, model_name
 from .tool_calls import FunctionFragment, ToolCalls, ToolFragment
 
 

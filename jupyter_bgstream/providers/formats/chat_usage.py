@@ -3,7 +3,7 @@
 from typing import Any
 
 from ...core.events import Usage
-from .base import MAX_USD, count
+from .stream_decoder import MAX_USD, count
 
 _MAX_AMOUNT = 1e15  # in any unit: more is a mistake, and so is more than MAX_USD
 _TICKS = 1e10  # of xAI, per dollar: https://docs.x.ai/developers/cost-tracking

@@ -7,9 +7,9 @@ import msgspec
 from ...core.job import Job
 from ...core.messages import Part
 from ..errors import ErrorBuilder
-from .base import StreamDecoder
 from .conversation import unsupported_part
 from .lenient_json import list_of
+from .stream_decoder import StreamDecoder
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,6 @@ from ..errors import ErrorBuilder
 from ..finish_reasons import OTHER, text_of
 from ..port import ProviderEvent
 from ..standard_parameters import joined, read_params
-from .base import StreamDecoder, count, known_sum, model_name
 from .citations import Citations
 from .conversation import conversation, system_text
 from .format import Format, Request
@@ -27,6 +26,7 @@ from .gemini_contents import contents_of
 from .gemini_params import config_of, nested
 from .images import image_of
 from .lenient_json import Schema, list_of
+from .stream_decoder import StreamDecoder, count, known_sum, model_name
 
 _FINISH_REASONS = {"STOP": "stop", "MAX_TOKENS": "length"} | dict.fromkeys(
     (

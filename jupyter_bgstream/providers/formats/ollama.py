@@ -20,12 +20,12 @@ from ..errors import ErrorBuilder, message_in
 from ..finish_reasons import text_of
 from ..port import ProviderEvent
 from ..standard_parameters import Params, joined, read_params
-from .base import StreamDecoder, count, model_name
 from .conversation import arguments_object, conversation
 from .format import Format, Request
 from .framing import ServerEvent
 from .images import image_of
 from .lenient_json import Schema, as_json
+from .stream_decoder import StreamDecoder, count, model_name
 
 CUT = (
     "This Ollama cut a request that was too long, although it was asked not to, so the answer does not cover all of it."

@@ -16,11 +16,11 @@ from ...core.events import Channel, Citation, Delta, ToolCall, Usage
 from ..errors import ErrorBuilder
 from ..event_limits import MAX_CALLS, MAX_CITATIONS
 from ..port import ProviderEvent, Resume
-from .base import DEEP, StreamDecoder, count, payload_of
 from .framing import ServerEvent
 from .images import image_of
 from .lenient_json import Schema, joined, list_of
 from .openai_responses_calls import Call, call_of, may_wait
+from .stream_decoder import DEEP, StreamDecoder, count, payload_of
 
 _REASONS = {"max_output_tokens": "length"}
 # Codes of a failed response that concern the request and do not say "invalid".

@@ -13,9 +13,9 @@ from ...core.job import Job
 from ...core.messages import FilePart, ImagePart, Message, Part, TextPart
 from ..errors import ErrorBuilder
 from ..standard_parameters import Params, joined, read_params, reject_params
-from .base import model_name
 from .conversation import conversation, pdf_name, unsupported_part
 from .json_schema import named_schema
+from .stream_decoder import model_name
 
 
 def request_body(job: Job, errors: ErrorBuilder, *, background: bool) -> bytes:

@@ -21,14 +21,14 @@ from ...core.state import ErrorInfo
 from ...plugin import Finish, Reasoning
 from ..context_window import RequestSize
 from ..errors import ErrorBuilder
-from ..formats.base import model_name
 from ..formats.chat_messages import chat_message
 from ..formats.conversation import conversation
 from ..formats.dialects import Dialect
+from ..formats.stream_decoder import model_name
 from ..port import ProviderEvent, ProviderStatus
 from ..provider_settings import IDLE_SECONDS, TOTAL_SECONDS
 from ..timeouts import Timeouts
-from .loops import PluginLoops
+from .event_loops import PluginLoops
 from .validation import PluginError, checked, checked_exception, size_of, split_batches, split_delta
 
 Agent = Callable[[list[dict[str, Any]], str, dict[str, Any]], AsyncIterator[Any]]

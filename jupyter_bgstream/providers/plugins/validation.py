@@ -14,7 +14,7 @@ from ...core.events import Citation, Completed, Delta, ToolCall, Usage
 from ...core.state import ErrorInfo
 from ..context_window import length_of
 from ..errors import CODES, ErrorBuilder
-from ..formats.base import MAX_COUNT, MAX_USD, TOKENS
+from ..formats.stream_decoder import MAX_COUNT, MAX_USD, TOKENS
 from ..port import MAX_MODELS, ImageData, ProviderEvent, ProviderStatus, Resume
 
 MAX_DELTA = 64 * 1024  # characters

@@ -34,7 +34,7 @@ class Checkpoints:
 
     def run(self) -> bool:
         """Checkpoint; return whether the whole log is in the database now."""
-        # With SQLite's busy handler, since without the write lock it would make do with a passive one.
+        # With SQLite's busy handler, since without the write lock it would run a passive one.
         busy = 1
         if self._allowed():
             with suppress(sqlite3.Error):

@@ -1,6 +1,6 @@
-"""Selection of the jobs of a claim. It reads only the first jobs of each lane that has room.
+"""Selects the jobs of a claim, and reads only the first jobs of each queue that may start one.
 
-A lane is the queue of one owner, priority and batch.
+A *lane* is the queue of one owner, priority and batch.
 """
 
 import heapq

@@ -41,8 +41,8 @@ class NoWriteAheadLogError(UnavailableError):
 def patiently(action: Callable[[], T], until: Callable[[], float]) -> T:
     """Repeat an action while another process has the database locked; raise the error in the end.
 
-    SQLite's own busy handler backs off to 100 ms between calls, and so loses every race for a file whose writer only
-    pauses for some milliseconds.
+    SQLite's own busy handler backs off to 100 ms between calls, and so never gets a file whose writer only pauses for
+    some milliseconds.
 
     Args:
         action: Is called at least once.

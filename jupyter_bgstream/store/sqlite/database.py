@@ -13,9 +13,9 @@ from ..changefeed import Changefeed
 from ..port_values import Change
 from . import queries
 from .connection import Journal
+from .database_file import Files, Settings, opened_files
 from .errors import Troubles
 from .lease import WATCH, Machine, this_machine
-from .open_database import Files, Settings, opened_files
 from .readers import Readers
 from .server_locks import MISSING, ServerLocks
 from .writer import Writer

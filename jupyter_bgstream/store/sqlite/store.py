@@ -8,7 +8,7 @@ from ..port_values import Append
 from . import claim_selection, maintenance, queries
 from .database import SQLiteDatabase
 from .job_writes import Transaction, is_quiet
-from .methods import read_method, write_method
+from .store_methods import read_method, write_method
 
 
 class SQLiteStore(SQLiteDatabase):

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ...core.errors import UnavailableError
-from .open_database import Files
+from .database_file import Files
 from .readers import Readers
 from .server_locks import open_locked
 from .store import SQLiteStore

@@ -7,7 +7,7 @@
 
 import type { MediaType, ImageInfo } from '../wire/types';
 import { wordsMarkdown } from './citations';
-import { escapeHtml } from './escape';
+import { escapeHtml } from './escapeMarkdown';
 import { Fence } from './openCodeBlock';
 
 /** Limit of one image in the file. */

@@ -1,4 +1,4 @@
-/** The row of a job in the panel, with the jobs that it retries folded below. */
+/** The row of a job in the panel, with the jobs that it retries collapsed below. */
 
 import { Dialog, showDialog } from '@jupyterlab/apputils';
 import { deleteIcon, refreshIcon, stopIcon } from '@jupyterlab/ui-components';

@@ -1,4 +1,4 @@
-/** Bounds untrusted text in the user interface: shortens names and sentences, and folds long lists. */
+/** Bounds untrusted text in the user interface: shortens names and sentences, and collapses long lists. */
 
 import { trans } from '../translation';
 import { button, element, setText } from './dom';
@@ -6,7 +6,7 @@ import { PlainText } from './plainText';
 
 /** Limit of characters of a name or a title. */
 const LINE = 300;
-/** Limit of characters of a sentence, such as the reason of a failure; the rest is folded. */
+/** Limit of characters of a sentence, such as the reason of a failure; the rest is collapsed. */
 const SENTENCE = 2000;
 /** Items of a list that are drawn at first, and then with each click. */
 const FIRST = 100;
@@ -27,7 +27,7 @@ export function isolated(text: string): string {
 }
 
 /** Make a disclosure of plain text. `drawn` returns what is shown; for a long text it is called at the first opening. */
-export function foldedText(
+export function collapsedText(
   name: string,
   summary: string,
   text: string,
@@ -44,13 +44,13 @@ export function foldedText(
   return details;
 }
 
-/** Return the nodes of a sentence; a long one is shortened, with all of it folded away. */
+/** Return the nodes of a sentence; a long one is shortened, and all of it is in a collapsed element. */
 export function sentence(text: string): (Node | string)[] {
   if (text.length <= SENTENCE) {
     return [text];
   }
   const summary = trans.__('All of it (%1 characters)', text.length.toLocaleString('en'));
-  return [clipped(text, SENTENCE), foldedText('whole', summary, text)];
+  return [clipped(text, SENTENCE), collapsedText('whole', summary, text)];
 }
 
 /** A list that grows at its end: it shows the first items, and more at each click. */

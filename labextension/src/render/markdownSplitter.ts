@@ -14,7 +14,7 @@ export interface Block {
 
 /** The start of a line that determines its kind: indentation, marker, first word. */
 const ENOUGH = 16;
-/** Characters after which a `$$` that was never closed is taken for something else. */
+/** Characters after which a `$$` that was not closed counts as text. */
 const LONGEST_MATHS = 10_000;
 
 // For Markdown a no-break space is not a blank; trim() removes it.

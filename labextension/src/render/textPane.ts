@@ -7,7 +7,7 @@ import { element } from './dom';
 import { PlainText } from './plainText';
 import { ANSWER_LIMIT, BLOCK_LIMIT, costOf } from './renderCost';
 import { renderScheduler } from './renderScheduler';
-import { Sight } from './sight';
+import { Visibility } from './visibility';
 import { TimeSlicer } from './timeSlicer';
 
 export type { Markdown } from './blockHost';
@@ -40,7 +40,7 @@ export class TextPane {
     this.node.className = 'jp-bgstream-text jp-RenderedHTMLCommon jp-RenderedMarkdown';
     this.node.dataset.mimeType = 'text/markdown';
     panes.set(this.node, () => this._text);
-    this._sight = new Sight(this.node, () => {
+    this._visibility = new Visibility(this.node, () => {
       if (this._waits) {
         renderScheduler.request(this);
       }
@@ -49,7 +49,7 @@ export class TextPane {
 
   dispose(): void {
     this._disposed = true;
-    this._sight.dispose();
+    this._visibility.dispose();
     renderScheduler.cancel(this);
   }
 
@@ -85,7 +85,7 @@ export class TextPane {
     if (this._disposed) {
       return;
     }
-    if (text !== this._text || whole !== this._whole || (this._waits && this._sight.isNear)) {
+    if (text !== this._text || whole !== this._whole || (this._waits && this._visibility.isNear)) {
       renderScheduler.request(this);
       return;
     }
@@ -151,7 +151,7 @@ export class TextPane {
 
   /** Return whether this is drawn only when it comes into sight. */
   private _mustWait(text: string, fence: boolean): boolean {
-    return !this._sight.isNear && this._cost + chargeOf(text, costOf(text, fence)) > OUT_OF_SIGHT;
+    return !this._visibility.isNear && this._cost + chargeOf(text, costOf(text, fence)) > OUT_OF_SIGHT;
   }
 
   private _mustTailWait(): boolean {
@@ -164,7 +164,7 @@ export class TextPane {
 
   /** Show the undrawn part as plain text, so that it can be searched and read. */
   private _showWaiting(): void {
-    if (this._sight.isKnown) {
+    if (this._visibility.isKnown) {
       this._dropTail();
       this._showRoot();
       const waiting = new PlainText(element('div', 'asis'));
@@ -262,7 +262,7 @@ export class TextPane {
     root.replaceChildren(host.node);
   }
 
-  private readonly _sight: Sight;
+  private readonly _visibility: Visibility;
   /** The rest is drawn when it comes into sight. */
   private _waits = false;
   private _text = '';

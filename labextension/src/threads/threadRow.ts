@@ -1,4 +1,4 @@
-/** A thread in the panel. */
+/** The row of a thread in the panel. */
 
 import { copyIcon, deleteIcon, editIcon } from '@jupyterlab/ui-components';
 

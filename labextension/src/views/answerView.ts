@@ -1,6 +1,6 @@
 /** The answer to one question: the view of its newest job, and the jobs that it retries. */
 
-import { Disclosure } from '../render/foldedAnswer';
+import { Disclosure } from '../render/disclosure';
 import { arrange, element } from '../render/dom';
 import type { Markdown } from '../render/textPane';
 import type { Disposable, JobFeed } from '../wire/jobFeed';
@@ -35,7 +35,7 @@ export class AnswerView {
 
   dispose(): void {
     this._watching.dispose();
-    this._earlier.forEach(folded => folded.dispose());
+    this._earlier.forEach(collapsed => collapsed.dispose());
     this._view.dispose();
     this.node.remove();
   }
@@ -74,20 +74,20 @@ export class AnswerView {
   private _showEarlier(earlier: Chain): void {
     const gone = new Set(this._earlier.keys());
     for (const { id, status } of [...earlier].reverse()) {
-      let folded = this._earlier.get(id);
-      if (folded === undefined) {
-        folded = new Disclosure('retried', this._options.markdown, '', show =>
+      let collapsed = this._earlier.get(id);
+      if (collapsed === undefined) {
+        collapsed = new Disclosure('retried', this._options.markdown, '', show =>
           this._options.source.follow(id, ({ answer }) => {
             if (answer.status !== 'new') {
               show(answer.text || (answer.error?.message ?? ''), hasEnded(answer.status));
             }
           })
         );
-        folded.node.dataset.job = id;
-        this._earlier.set(id, folded);
+        collapsed.node.dataset.job = id;
+        this._earlier.set(id, collapsed);
       }
       gone.delete(id);
-      folded.summary = retriedLabel(status, id === earlier.at(-1)?.id);
+      collapsed.summary = retriedLabel(status, id === earlier.at(-1)?.id);
     }
     gone.forEach(id => {
       this._earlier.get(id)?.dispose();

@@ -1,7 +1,7 @@
 /** The parts of an answer beside its text: reasoning, citations, tool calls and earlier attempts. */
 
-import { clipped, foldedText, LongList } from '../render/boundedText';
-import { Disclosure } from '../render/foldedAnswer';
+import { clipped, collapsedText, LongList } from '../render/boundedText';
+import { Disclosure } from '../render/disclosure';
 import { element, setText } from '../render/dom';
 import { PlainText } from '../render/plainText';
 import { prettyJson } from '../render/prettyJson';
@@ -10,13 +10,13 @@ import { trans } from '../translation';
 import type { CitationInfo, Partial, ToolCallInfo } from '../wire/types';
 import { formatNumber } from './format';
 
-/** Number of citations above which they are folded. */
+/** Number of citations above which they are collapsed. */
 const CITATIONS_IN_SIGHT = 8;
 
 /** Limit of characters of an address: the server drops citations with a longer one. */
 const LONGEST_ADDRESS = 8192;
 
-/** The folded reasoning. */
+/** The collapsed reasoning. */
 export class Reasoning {
   private readonly _text = new PlainText(element('div', 'plain'));
   readonly node = element(
@@ -38,7 +38,7 @@ export class Reasoning {
   private _opened = false;
 }
 
-/** The citations, folded if they are many. */
+/** The citations, collapsed if they are many. */
 export class CitationList {
   readonly node = element('details', 'cited');
 
@@ -61,7 +61,7 @@ export class CitationList {
   private readonly _list = new LongList('sources', 'ol', citationItem);
 }
 
-/** The texts of earlier attempts, each folded. */
+/** The texts of earlier attempts, each collapsed. */
 export class EarlierAttempts {
   readonly node = element('div', 'attempts');
 
@@ -98,7 +98,7 @@ export class EarlierAttempts {
 /** Make the list of tool calls. */
 export function toolCallList(): LongList<ToolCallInfo> {
   return new LongList('tools', 'div', ({ name, arguments: text }: ToolCallInfo) => {
-    const item = foldedText('tool', trans.__('Asks for the tool %1', name), text, prettyJson);
+    const item = collapsedText('tool', trans.__('Asks for the tool %1', name), text, prettyJson);
     item.lastElementChild?.classList.add('jp-bgstream-arguments');
     return item;
   });

@@ -1,4 +1,4 @@
-/** The bar of a batch. */
+/** The progress bar of a batch. */
 
 import { element } from '../render/dom';
 import type { EndCounts } from '../wire/types';

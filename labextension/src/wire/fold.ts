@@ -17,7 +17,7 @@ import type {
   WireEvent
 } from './types';
 
-/** A job as a viewer knows it: the fold of its log. Frozen; each event makes a new one. */
+/** The state of a job for a reader of its log: the fold of the log. Frozen; each event makes a new one. */
 export interface Answer {
   readonly status: Status | 'new';
   /** The last event seen. */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';
 
-import { escapeHtml } from '../../src/outputs/escape';
+import { escapeHtml } from '../../src/outputs/escapeMarkdown';
 import { costOfText } from '../../src/render/renderCost';
 
 type Pieces = [text: string, times: number][];

@@ -7,7 +7,7 @@ import { Marked } from 'marked';
 import { Marked as Marked16 } from 'marked16';
 import { expect, it } from 'vitest';
 
-import { escapeHtml } from '../../src/outputs/escape';
+import { escapeHtml } from '../../src/outputs/escapeMarkdown';
 import { cpuTime } from '../cpu';
 import { seeded } from '../random';
 

@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import { describe, expect, it } from 'vitest';
 
-import { clipped, foldedText, isolated, LongList, sentence } from '../../src/render/boundedText';
+import { clipped, collapsedText, isolated, LongList, sentence } from '../../src/render/boundedText';
 
 describe('an untrusted line', () => {
   it('stays unchanged, or ends with an ellipsis where it was cut', () => {
@@ -16,7 +16,7 @@ describe('an untrusted line', () => {
 });
 
 describe('an untrusted sentence', () => {
-  it('is shown, and folded if it is very long', () => {
+  it('is shown, and collapsed if it is very long', () => {
     expect(sentence('It failed.')).toEqual(['It failed.']);
     const text = 'It failed. '.repeat(1000);
     const [first, whole] = sentence(text) as [string, HTMLDetailsElement];
@@ -27,15 +27,15 @@ describe('an untrusted sentence', () => {
   });
 });
 
-describe('a folded text', () => {
+describe('a collapsed text', () => {
   it('is not drawn before it is opened, if it is long', () => {
     const drawn: string[] = [];
     const draw = (text: string): string => {
       drawn.push(text);
       return 'drawn';
     };
-    expect(foldedText('tool', 'A tool', '{}', draw).textContent).toBe('A tooldrawn');
-    const long = foldedText('tool', 'A tool', 'x'.repeat(3000), draw);
+    expect(collapsedText('tool', 'A tool', '{}', draw).textContent).toBe('A tooldrawn');
+    const long = collapsedText('tool', 'A tool', 'x'.repeat(3000), draw);
     expect(long.textContent).toBe('A tool');
     long.dispatchEvent(new Event('toggle'));
     expect([long.textContent, drawn.length]).toEqual(['A tooldrawn', 2]);

@@ -35,7 +35,7 @@ class EventBatch(msgspec.Struct, frozen=True, kw_only=True):
     up_to_date: bool  # nothing more was committed when this was read
 
 
-class Hub:
+class Followers:
     """Delivers every commit of the store to the followers of its job, and to the listeners.
 
     Replay and live events go through one loop: there is no gap and no duplicate, and nothing queues behind a slow
@@ -176,7 +176,7 @@ class _Channel:
         """Append the events of a commit. ``tail`` is the number of the last one; known events are skipped."""
         self.known = max(self.known, tail)
         new_count = tail - self.tail
-        if new_count <= 0 or new_count > len(events):  # nothing new, or a gap that the hub reads from the log
+        if new_count <= 0 or new_count > len(events):  # nothing new, or a gap that ``Followers`` reads from the log
             return
         new_events = events[len(events) - new_count :]
         self._ring.extend(new_events)

@@ -3,7 +3,7 @@
 /** How far beyond the edge counts as near. */
 const MARGIN = '50%';
 
-export class Sight {
+export class Visibility {
   /** @param changed is called when the element comes near or leaves. */
   constructor(node: Element, changed: () => void) {
     if (typeof IntersectionObserver === 'undefined') {

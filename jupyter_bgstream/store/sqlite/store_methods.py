@@ -1,4 +1,4 @@
-"""Store methods made from transaction operations and queries."""
+"""Makes the methods of the store: each runs one write operation in a transaction, or one query in a reader thread."""
 
 import inspect
 import re

@@ -32,7 +32,7 @@ from ..core.schemas.threads import ThreadInfo, ThreadMessages, ThreadPage
 from .connect import Connection, connect
 from .errors import ServerUnreachableError
 from .read_receipts import ReadReceipts
-from .serialization import as_json, encoding_error
+from .request_encoding import as_json, encoding_error
 
 F = TypeVar("F")
 

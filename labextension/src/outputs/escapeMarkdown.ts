@@ -4,7 +4,7 @@
  * Many parsers read the text of a notebook. Some keep raw HTML (nbconvert's does), and they differ in what is code. A
  * fenced block stays unchanged only if every parser sees code there: nothing before it is open, and it ends as it began.
  * Everything else is escaped so that every reading is harmless (`escapeInline.ts`). Golden cases, shared with
- * `jupyter_bgstream/outputs/markdown.py`: `tests/golden/escape.json`.
+ * `jupyter_bgstream/outputs/escape_markdown.py`: `tests/golden/escape.json`.
  */
 
 import { asCode, Budget, endsAreFar } from './asCode';

@@ -1,4 +1,4 @@
-/** A folded earlier text, drawn only while it is open. */
+/** A collapsed text, such as the reasoning or an earlier answer, drawn only while it is open. */
 
 import { trans } from '../translation';
 import type { Disposable } from '../wire/jobFeed';

@@ -11,7 +11,7 @@ from engine.conftest import OWNER, Puppet, ended, shown, spec
 
 from jupyter_bgstream.core.codec import decode_events
 from jupyter_bgstream.core.errors import NotFoundError
-from jupyter_bgstream.engine import hub
+from jupyter_bgstream.engine import followers as followers_module
 from jupyter_bgstream.engine.engine import Engine
 
 
@@ -31,7 +31,7 @@ async def numbers(engine: Engine, job_id: str, after: int, pauses: random.Random
 async def test_followers_receive_every_event_once_from_any_cursor_at_any_pace(
     engine: Engine, puppet: Puppet, monkeypatch: pytest.MonkeyPatch, ring: int, seed: int
 ) -> None:
-    monkeypatch.setattr(hub, "RING_BYTES", ring)
+    monkeypatch.setattr(followers_module, "RING_BYTES", ring)
     chance = random.Random(seed)
     job, _ = await engine.jobs.submit(OWNER, spec())
     call = await puppet.call()
@@ -92,4 +92,4 @@ async def test_job_without_followers_leaves_no_channel(engine: Engine, puppet: P
     job, _ = await engine.jobs.submit(OWNER, spec())
     (await puppet.call()).say("x").finish()
     await ended(engine, job.id)
-    assert not engine._hub._channels
+    assert not engine._followers._channels

@@ -1,4 +1,8 @@
-/** Draws jobs and batches in outputs. It requires little: a notebook clones the renderers when it opens. */
+/**
+ * Draws jobs and batches in outputs, and creates the socket and the feeds that all plugins share.
+ *
+ * It requires few other plugins, so that it is active before a notebook opens and clones the renderers.
+ */
 
 import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';

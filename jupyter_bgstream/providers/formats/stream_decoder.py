@@ -1,4 +1,4 @@
-"""Base of decoders: events from the bytes of a response, errors, and the end of the stream. No socket."""
+"""Base class of decoders: finds events, errors and the end of the answer in the bytes of a response. No socket."""
 
 import json
 import logging

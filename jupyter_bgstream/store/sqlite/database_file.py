@@ -1,4 +1,4 @@
-"""Opens the database file of this host: permissions, locks, lease, migrations; a damaged file is quarantined."""
+"""Names and opens the database file of this host: modes, locks, lease, migrations, quarantine of a damaged file."""
 
 import logging
 import os

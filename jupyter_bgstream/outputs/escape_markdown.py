@@ -3,7 +3,7 @@
 Many parsers read the text of a notebook. Some keep raw HTML (nbconvert's does), and they differ in what is code. A
 fenced block stays unchanged only if every parser sees code there: nothing before it is open, and it ends as it began.
 Everything else is escaped so that every reading is harmless (``escape_inline.py``). Golden cases, shared with
-``labextension/src/outputs/escape.ts``: ``tests/golden/escape.json``.
+``labextension/src/outputs/escapeMarkdown.ts``: ``tests/golden/escape.json``.
 """
 
 import re
