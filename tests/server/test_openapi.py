@@ -153,7 +153,7 @@ def test_schemathesis_finds_no_failure(tmp_path: Path, provider: ThreadedProvide
             env=os.environ | {"NO_PROXY": "*", "PYTHONWARNINGS": "default"},
             capture_output=True,
             text=True,
-            timeout=170,
+            timeout=280,
             check=False,
         )
         assert result.returncode == 0, result.stdout[-20_000:] + result.stderr[-2000:]
