@@ -163,4 +163,4 @@ def test_protocol_names_pausing_error_codes_and_limits() -> None:
     named = protocol[protocol.index("**Pauses.**") : protocol.index("Alike means")]
     assert re.findall(r"`([a-z_]+)`", named) == list(PAUSING)
     assert f"first {AT_FIRST} of its jobs" in named
-    assert f"any {IN_A_ROW} in a row" in named
+    assert f"any {IN_A_ROW} that ended one after another" in named
