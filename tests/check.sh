@@ -115,7 +115,7 @@ case ${1-} in
     export BGSTREAM_DIST=$DIST
     need environments
     need packages # like the environment of Voilà, they build the labextension
-    lanes_of "$LANES" costly "pages 1" "pages 2" "pages 3" others client hub load other_pythons unit lint store lowest_versions smoke
+    lanes_of "$LANES" costly "pages 1" "pages 2" "pages 3" other_pythons others client hub load unit lint store lowest_versions smoke
     ;;
   *)
     need environments
