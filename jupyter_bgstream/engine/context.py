@@ -1,4 +1,4 @@
-"""What all parts of an engine use: store, providers, clock, delays, and the identity and limits of the server."""
+"""Common parts of an engine: store, providers, clock, delays, and the identity and limits of the server."""
 
 from dataclasses import dataclass
 

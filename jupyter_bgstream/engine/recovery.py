@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Outcome(Enum):
-    """What a poll did with a job of a dead server."""
+    """Result of a poll for one job of a dead server."""
 
     ADOPTED = auto()  # this server runs it
     SETTLED = auto()  # it has ended, or another server has it

@@ -17,7 +17,7 @@ from .citations import line_markdown, words_plain
 
 
 class BatchOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """What an output shows of a batch."""
+    """State of a batch as an output shows it."""
 
     id: str
     status: Status

@@ -49,7 +49,7 @@ def test_markdown_is_the_same_as_in_typescript(case):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_escaping_keeps_dollar_spans(case):
     saved = escape_html(case["markdown"])
-    # What may be maths has a space in each tag.
+    # Text that may be maths has a space in each tag.
     span = "< span>&#36;< /span>" if case["name"] == "a dollar in it" else "<span>&#36;</span>"
     assert saved.count(span) == saved.count("&#36;") == case["markdown"].count("<span>&#36;</span>")
     assert escape_html(saved) == saved

@@ -110,7 +110,7 @@ def kernel(server: Jupyter) -> Iterator[Kernel]:
 def test_python_and_cells_of_page_run_in_a_kernel(page: str, kernel: Kernel) -> None:
     own = [block for block in RUN if block.page == page and not block.not_run]
     cells = {
-        # What observes a widget of the page before would print into the examples of this one.
+        # An observer of a widget of the page before would print into the examples of this one.
         "widgets": "import ipywidgets\nipywidgets.Widget.close_all()",
         "before": f"%reset -f\n%reload_ext jupyter_bgstream\n{BEFORE.get(page, '')}",
         **{str(block): doctested(block.code) if block.code.startswith(">>>") else block.code for block in own},

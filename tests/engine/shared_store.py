@@ -18,7 +18,7 @@ from jupyter_bgstream.store.port_values import Change
 
 
 class Shared:
-    """What several memory stores of one process share, as servers share a file."""
+    """State that several memory stores of one process share, as servers share a file."""
 
     def __init__(self) -> None:
         self.contents = State(Inbox(self.publish))
